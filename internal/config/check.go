@@ -1,0 +1,288 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"outpost/internal/schedule"
+
+	"github.com/shopspring/decimal"
+	"golang.org/x/crypto/bcrypt"
+)
+
+// The words of a server's tls key.
+const (
+	tlsNone     = "none"
+	tlsImplicit = "implicit"
+	tlsStart    = "starttls"
+)
+
+func (c *Config) check(f *Faults) {
+	c.checkOffice(f)
+	c.checkSMTP(f)
+	users := c.checkUsers(f)
+	if p := c.Office.Postmaster; p != "" && !users[p] {
+		f.add("office.postmaster", p, "no user has that name")
+	}
+	if c.Smarthost != nil {
+		c.Smarthost.check("smarthost", f)
+	}
+	c.checkBoxes(users, f)
+	c.checkLines(f)
+	c.checkSchedule(f)
+	oneOf(f, "log.level", c.Log.Level, "debug", "info", "warn", "error")
+	oneOf(f, "log.format", c.Log.Format, "text", "json")
+}
+
+func (c *Config) checkOffice(f *Faults) {
+	if strings.ContainsAny(c.Office.Name, " \t\r\n@") {
+		f.add("office.name", c.Office.Name, "must be a host name")
+	}
+	if len(c.Office.Domains) == 0 {
+		f.add("office.domains", "", "name at least one domain of the office's addresses, such as [\"clinic.example\"]")
+	}
+	for _, d := range c.Office.Domains {
+		if d == "" || strings.ContainsAny(d, " \t\r\n@/") {
+			f.add("office.domains", quote(d), "must be a domain, such as clinic.example")
+		}
+	}
+	if c.Storage.MinFreeBytes < 0 || c.Storage.MinFreeInodes < 0 {
+		f.add("storage", "", "min_free_bytes and min_free_inodes must not be negative")
+	}
+}
+
+func (c *Config) checkSMTP(f *Faults) {
+	for key, list := range map[string][]string{"smtp.listen": c.SMTP.Listen, "smtp.listen_tls": c.SMTP.ListenTLS} {
+		for _, a := range list {
+			_, port, err := net.SplitHostPort(a)
+			if n, convErr := strconv.Atoi(port); err != nil || convErr != nil || n < 0 || n > 65535 {
+				f.add(key, quote(a), "must be address:port, such as 127.0.0.1:2525 or :587 for all interfaces")
+			}
+		}
+	}
+	for _, n := range c.SMTP.TrustedNetworks {
+		if _, err := netip.ParsePrefix(n); err != nil {
+			f.add("smtp.trusted_networks", quote(n), "must be a network, such as 192.168.1.0/24")
+		}
+	}
+	if (c.SMTP.CertFile == "") != (c.SMTP.KeyFile == "") {
+		f.add("smtp.cert_file", "", "cert_file and key_file go together: give both or neither")
+	}
+	positive(f, "smtp.max_message_bytes", c.SMTP.MaxMessageBytes)
+	positive(f, "smtp.max_recipients", int64(c.SMTP.MaxRecipients))
+	positive(f, "smtp.max_connections", int64(c.SMTP.MaxConnections))
+}
+
+func (c *Config) checkUsers(f *Faults) map[string]bool {
+	users := make(map[string]bool)
+	owner := make(map[string]string)
+	for i, u := range c.Users {
+		where := fmt.Sprintf("user %d", i+1)
+		if u.Name != "" {
+			where = fmt.Sprintf("user %q", u.Name)
+		}
+		switch {
+		case !safeName(u.Name):
+			f.add(where+".name", quote(u.Name), "must be 1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit: it names the user's mail folder")
+		case users[u.Name]:
+			f.add(where+".name", u.Name, "there is a user of that name already")
+		}
+		users[u.Name] = true
+		for _, a := range u.Addresses {
+			key := strings.ToLower(a)
+			switch _, domain, ok := strings.Cut(a, "@"); {
+			case !ok || domain == "" || strings.HasPrefix(a, "@"):
+				f.add(where+".addresses", quote(a), "must be name@domain")
+			case !c.ours(domain):
+				f.add(where+".addresses", a, "its domain is not one of office.domains, so mail to it would never stay in the office")
+			case owner[key] != "":
+				f.add(where+".addresses", a, "belongs to user %q already", owner[key])
+			}
+			owner[key] = u.Name
+		}
+		if u.Password != "" {
+			if _, err := bcrypt.Cost([]byte(u.Password)); err != nil {
+				f.add(where+".password", "", "must be a bcrypt hash; make one with: outpost passwd")
+			}
+		}
+	}
+	return users
+}
+
+func (c *Config) ours(domain string) bool {
+	for _, d := range c.Office.Domains {
+		if strings.EqualFold(d, domain) {
+			return true
+		}
+	}
+	return false
+}
+
+// safeName keeps a user's name usable as a folder on every system.
+func safeName(s string) bool {
+	if s == "" || len(s) > 64 || strings.ContainsAny(s[:1], "._-") {
+		return false
+	}
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") == ""
+}
+
+func (s Server) check(where string, f *Faults) {
+	if s.Host == "" || strings.ContainsAny(s.Host, " \t\r\n:/") && !isIPv6(s.Host) {
+		f.add(where+".host", s.Host, "must be the server's host name or address")
+	}
+	if s.Port < 1 || s.Port > 65535 {
+		f.add(where+".port", strconv.Itoa(s.Port), "must be 1 to 65535")
+	}
+	oneOf(f, where+".tls", s.TLS, tlsImplicit, tlsStart, tlsNone)
+	if s.TLS == tlsNone && s.Password != "" && !s.AllowPlain {
+		f.add(where+".tls", s.TLS, "the password would cross the line readable by all; use implicit or starttls, or say allow_plain_password = true")
+	}
+	if s.User != "" && s.Password == "" {
+		f.add(where+".password", "", "a user needs password or password_file")
+	}
+	if s.Silence < 10 {
+		f.add(where+".silence_seconds", strconv.Itoa(s.Silence), "must be at least 10; satellite lines fall silent for 70")
+	}
+}
+
+func (b Box) where(i int) string {
+	if b.Name == "" {
+		return fmt.Sprintf("box %d", i+1)
+	}
+	return fmt.Sprintf("box %q", b.Name)
+}
+
+func (c *Config) checkBoxes(users map[string]bool, f *Faults) {
+	names := make(map[string]bool)
+	for i, b := range c.Boxes {
+		where := b.where(i)
+		b.check(where, f)
+		if b.User == "" {
+			f.add(where+".user", "", "a box needs the account's user name")
+		}
+		if names[b.Name] {
+			f.add(where+".name", b.Name, "there is a box of that name already")
+		}
+		names[b.Name] = true
+		if len(b.DeliverTo) == 0 {
+			f.add(where+".deliver_to", "", "name the users who get this box's mail")
+		}
+		for _, u := range b.DeliverTo {
+			if !users[u] {
+				f.add(where+".deliver_to", u, "no user has that name")
+			}
+		}
+		if b.LeaveDays < 0 {
+			f.add(where+".leave_days", strconv.Itoa(b.LeaveDays), "must be 0 (delete once stored) or more")
+		}
+		positive(f, where+".max_message_bytes", b.MaxMessageBytes)
+	}
+}
+
+func (l Line) where(i int) string {
+	if l.Name == "" {
+		return fmt.Sprintf("line %d", i+1)
+	}
+	return fmt.Sprintf("line %q", l.Name)
+}
+
+func (c *Config) checkLines(f *Faults) {
+	names := make(map[string]bool)
+	for i, l := range c.Lines {
+		where := l.where(i)
+		oneOf(f, where+".kind", l.Kind, "modem")
+		if names[l.Name] {
+			f.add(where+".name", l.Name, "there is a line of that name already")
+		}
+		names[l.Name] = true
+		if l.Port == "" {
+			f.add(where+".port", "", "name the serial port, such as /dev/ttyUSB0, /dev/serial/by-id/... or COM3")
+		}
+		positive(f, where+".baud", int64(l.Baud))
+		if l.Number == "" || strings.ContainsAny(l.Number, "\r\n") {
+			f.add(where+".number", quote(l.Number), "name the number to dial, such as 0,5551234 or *99#")
+		}
+		if l.RateBPS < 0 || l.RoundTripMS < 0 {
+			f.add(where+".rate_bps", "", "rate_bps and round_trip_ms must be 0 (not known) or more")
+		}
+		positive(f, where+".boxes_at_once", int64(l.Boxes))
+		positive(f, where+".max_call_minutes", int64(l.MaxCallMinutes))
+		l.Tariff.check(where+".tariff", f)
+	}
+}
+
+func (t Tariff) check(where string, f *Faults) {
+	for key, amount := range map[string]string{"set_up": t.SetUp, "per_minute": t.PerMinute} {
+		if d, err := decimal.NewFromString(amount); err != nil || d.IsNegative() {
+			f.add(where+"."+key, quote(amount), "must be an amount in quotes, such as \"1.10\"")
+		}
+	}
+	positive(f, where+".unit_seconds", int64(t.UnitSeconds))
+	if t.MinimumSeconds < 0 {
+		f.add(where+".minimum_seconds", strconv.Itoa(t.MinimumSeconds), "must be 0 or more")
+	}
+	if t.Decimals < 1 || t.Decimals > 6 {
+		f.add(where+".decimals", strconv.Itoa(t.Decimals), "must be 1 to 6")
+	}
+}
+
+func (c *Config) checkSchedule(f *Faults) {
+	if _, err := time.LoadLocation(c.Schedule.TimeZone); err != nil {
+		f.add("schedule.time_zone", quote(c.Schedule.TimeZone), "must be a zone's name, such as Africa/Nairobi: %v", err)
+	}
+	for _, expr := range c.Schedule.Calls {
+		if _, err := schedule.Parse([]string{expr}, nil); err != nil {
+			f.add("schedule.calls", "", "%v", err)
+		}
+	}
+}
+
+func (m Modem) check(where string, f *Faults) {
+	if len(m.Init) == 0 {
+		f.add(where, "", "a profile needs at least one [[init]] step, such as send = \"ATZ\"")
+	}
+	for i, s := range m.Init {
+		if s.Send == "" || strings.ContainsAny(s.Send, "\r\n") {
+			f.add(fmt.Sprintf("%s: init %d.send", where, i+1), quote(s.Send), "must be one AT command")
+		}
+	}
+	for key, n := range map[string]int{"dial_timeout_seconds": m.DialTimeoutSeconds, "command_timeout_seconds": m.CommandTimeoutSeconds,
+		"guard_time_ms": m.GuardTimeMS, "hangup_timeout_seconds": m.HangupTimeoutSeconds} {
+		if n < 0 {
+			f.add(where+"."+key, strconv.Itoa(n), "must be 0 (the default) or more")
+		}
+	}
+}
+
+func oneOf(f *Faults, where, value string, words ...string) {
+	for _, w := range words {
+		if value == w {
+			return
+		}
+	}
+	f.add(where, quote(value), "must be %s", strings.Join(words, ", "))
+}
+
+func positive(f *Faults, where string, n int64) {
+	if n <= 0 {
+		f.add(where, strconv.FormatInt(n, 10), "must be more than 0")
+	}
+}
+
+func isIPv6(s string) bool {
+	a, err := netip.ParseAddr(s)
+	return err == nil && a.Is6()
+}
+
+// quote shows a value as it would stand in the file.
+func quote(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strconv.Quote(s)
+}
+

@@ -1,0 +1,176 @@
+// Package config reads the configuration file: TOML to structs, with defaults,
+// and with every fault of the file reported at once.
+//
+// configs/outpost.toml is the manual: each key stands there with its default,
+// its unit and one reason, and a test holds the two together. Outside names
+// carry their unit (_seconds, _bytes, _bps); inside, the accessors give typed
+// values. Only cmd/outpost imports this package: it pushes each part down as
+// the options of the package that needs it.
+//
+// The package opens no port, makes no connection and writes no file.
+package config
+
+import "time"
+
+// Config is a whole configuration file with its defaults filled in.
+type Config struct {
+	Office    Office     `toml:"office"`
+	Storage   Storage    `toml:"storage"`
+	SMTP      SMTP       `toml:"smtp"`
+	Users     []User     `toml:"user"`
+	Smarthost *Smarthost `toml:"smarthost"`
+	Boxes     []Box      `toml:"box"`
+	Lines     []Line     `toml:"line"`
+	Schedule  Schedule   `toml:"schedule"`
+	Log       Log        `toml:"log"`
+
+	// profiles are the modem profiles the lines name, by that name.
+	profiles map[string]Modem
+}
+
+// Office is who the office is.
+type Office struct {
+	Name       string   `toml:"name"`
+	Domains    []string `toml:"domains"`
+	Postmaster string   `toml:"postmaster"`
+}
+
+// Storage is where everything at rest lies.
+type Storage struct {
+	Dir           string `toml:"dir"`
+	MinFreeBytes  int64  `toml:"min_free_bytes"`
+	MinFreeInodes int64  `toml:"min_free_inodes"`
+	Socket        string `toml:"socket"`
+}
+
+// SMTP is the office network's door.
+type SMTP struct {
+	Listen          []string `toml:"listen"`
+	ListenTLS       []string `toml:"listen_tls"`
+	TrustedNetworks []string `toml:"trusted_networks"`
+	CertFile        string   `toml:"cert_file"`
+	KeyFile         string   `toml:"key_file"`
+	MaxMessageBytes int64    `toml:"max_message_bytes"`
+	MaxRecipients   int      `toml:"max_recipients"`
+	MaxConnections  int      `toml:"max_connections"`
+}
+
+// User is a person of the office.
+type User struct {
+	Name      string   `toml:"name"`
+	Addresses []string `toml:"addresses"`
+	Password  string   `toml:"password"`
+}
+
+// Smarthost is the provider's server for outgoing mail.
+type Smarthost struct {
+	Server
+	Hello string `toml:"hello"`
+}
+
+// Box is a POP3 account at the provider.
+type Box struct {
+	Server
+	Name            string   `toml:"name"`
+	DeliverTo       []string `toml:"deliver_to"`
+	LeaveDays       int      `toml:"leave_days"`
+	MaxMessageBytes int64    `toml:"max_message_bytes"`
+}
+
+// Server is what the smarthost and a box have in common.
+type Server struct {
+	Host         string `toml:"host"`
+	Port         int    `toml:"port"`
+	TLS          string `toml:"tls"`
+	CAFile       string `toml:"ca_file"`
+	User         string `toml:"user"`
+	Password     string `toml:"password"`
+	PasswordFile string `toml:"password_file"`
+	AllowPlain   bool   `toml:"allow_plain_password"`
+	Silence      int    `toml:"silence_seconds"`
+}
+
+// Line is a configured way up.
+type Line struct {
+	Name           string `toml:"name"`
+	Kind           string `toml:"kind"`
+	Port           string `toml:"port"`
+	Baud           int    `toml:"baud"`
+	Modem          string `toml:"modem"`
+	Number         string `toml:"number"`
+	User           string `toml:"user"`
+	Password       string `toml:"password"`
+	PasswordFile   string `toml:"password_file"`
+	RateBPS        int    `toml:"rate_bps"`
+	RoundTripMS    int    `toml:"round_trip_ms"`
+	Boxes          int    `toml:"boxes_at_once"`
+	MaxCallMinutes int    `toml:"max_call_minutes"`
+	Tariff         Tariff `toml:"tariff"`
+}
+
+// Tariff is what a line costs. Amounts are decimal text, never floats.
+type Tariff struct {
+	Currency       string `toml:"currency"`
+	SetUp          string `toml:"set_up"`
+	PerMinute      string `toml:"per_minute"`
+	UnitSeconds    int    `toml:"unit_seconds"`
+	MinimumSeconds int    `toml:"minimum_seconds"`
+	Decimals       int    `toml:"decimals"`
+}
+
+// Schedule is when calls are placed without being asked for.
+type Schedule struct {
+	Calls    []string `toml:"calls"`
+	TimeZone string   `toml:"time_zone"`
+}
+
+// Log is what the daemon writes down.
+type Log struct {
+	Level  string `toml:"level"`
+	Format string `toml:"format"`
+}
+
+// Modem is a modem profile, from configs/modems or a file of the user's.
+type Modem struct {
+	Name                  string      `toml:"name"`
+	DialPrefix            string      `toml:"dial_prefix"`
+	DialSuffix            string      `toml:"dial_suffix"`
+	DialTimeoutSeconds    int         `toml:"dial_timeout_seconds"`
+	CommandTimeoutSeconds int         `toml:"command_timeout_seconds"`
+	GuardTimeMS           int         `toml:"guard_time_ms"`
+	HangupTimeoutSeconds  int         `toml:"hangup_timeout_seconds"`
+	IgnoreDCD             bool        `toml:"ignore_dcd"`
+	Init                  []ModemStep `toml:"init"`
+}
+
+// ModemStep is one command of a modem's initialisation.
+type ModemStep struct {
+	Send           string `toml:"send"`
+	Expect         string `toml:"expect"`
+	TimeoutSeconds int    `toml:"timeout_seconds"`
+	Optional       bool   `toml:"optional"`
+}
+
+// Modem gives the profile that a line names.
+func (c *Config) Modem(line Line) Modem { return c.profiles[line.Modem] }
+
+// Patience is how long the server may be silent before it is given up.
+func (s Server) Patience() time.Duration { return time.Duration(s.Silence) * time.Second }
+
+// RoundTrip is the line's round trip time.
+func (l Line) RoundTrip() time.Duration { return time.Duration(l.RoundTripMS) * time.Millisecond }
+
+// MaxCall is the hard limit of a call.
+func (l Line) MaxCall() time.Duration { return time.Duration(l.MaxCallMinutes) * time.Minute }
+
+// Location is the schedule's time zone; a validated configuration has one.
+func (s Schedule) Location() *time.Location {
+	if s.TimeZone == "" {
+		return time.Local
+	}
+	zone, err := time.LoadLocation(s.TimeZone)
+	if err != nil {
+		return time.Local
+	}
+	return zone
+}

@@ -1,0 +1,259 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"outpost/configs"
+)
+
+const minimal = `
+[office]
+name = "gw.clinic.example"
+domains = ["clinic.example"]
+`
+
+func parse(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse(filepath.Join(t.TempDir(), "outpost.toml"), []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func faultsOf(t *testing.T, text string) string {
+	t.Helper()
+	_, err := Parse("outpost.toml", []byte(text))
+	var faults *Faults
+	if !errors.As(err, &faults) {
+		t.Fatalf("error is %v, want faults", err)
+	}
+	return faults.Error()
+}
+
+func TestSampleIsLoaded(t *testing.T) {
+	c := parse(t, string(configs.Sample))
+	if len(c.Users) != 2 || len(c.Boxes) != 2 || len(c.Lines) != 1 || c.Smarthost == nil {
+		t.Errorf("the sample lost a part: %d users, %d boxes, %d lines", len(c.Users), len(c.Boxes), len(c.Lines))
+	}
+	if got := c.Lines[0].MaxCall(); got != time.Hour {
+		t.Errorf("max call is %v", got)
+	}
+	if m := c.Modem(c.Lines[0]); m.DialPrefix != "ATDT" {
+		t.Errorf("the line's modem profile was not loaded: %+v", m)
+	}
+}
+
+// optional matches a key that the sample shows with its default.
+var optional = regexp.MustCompile(`(?m)^#(\w+ = .*)$`)
+
+// Each optional key that the sample shows must load, and say the default that
+// really holds: loading it must change nothing.
+func TestSampleShowsTheDefaults(t *testing.T) {
+	text := string(configs.Sample)
+	shown := optional.FindAllString(text, -1)
+	if len(shown) < 15 {
+		t.Fatalf("found only %d optional keys", len(shown))
+	}
+	// These name a file or stand for "the other of two keys"; they cannot be
+	// switched on together with the rest.
+	skip := regexp.MustCompile(`^#(ca_file|password_file|cert_file|key_file|socket|allow_plain_password) `)
+	all := optional.ReplaceAllStringFunc(text, func(line string) string {
+		if skip.MatchString(line) {
+			return line
+		}
+		return line[1:]
+	})
+	// One file, once with the keys and once without.
+	want, err := Parse("outpost.toml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Parse("outpost.toml", []byte(all))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.SMTP.ListenTLS) == 0 {
+		got.SMTP.ListenTLS = nil // an empty list and none mean the same
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("switching on the shown defaults changes the configuration:\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// Every key of the structs stands in the sample's text.
+func TestSampleIsComplete(t *testing.T) {
+	text := string(configs.Sample)
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		for typ.Kind() == reflect.Slice || typ.Kind() == reflect.Pointer {
+			typ = typ.Elem()
+		}
+		if typ.Kind() != reflect.Struct {
+			return
+		}
+		for f := range typ.Fields() {
+			key, ok := f.Tag.Lookup("toml")
+			if ok && !regexp.MustCompile(`(?m)(^#?`+key+` = |\[`+key+`\]|\.`+key+`\])`).MatchString(text) {
+				t.Errorf("configs/outpost.toml does not show %s.%s", typ.Name(), key)
+			}
+			if f.IsExported() {
+				walk(f.Type)
+			}
+		}
+	}
+	walk(reflect.TypeFor[Config]())
+}
+
+func TestEveryProfileIsGood(t *testing.T) {
+	names := configs.ModemNames()
+	if len(names) < 4 {
+		t.Fatalf("only %v", names)
+	}
+	for _, name := range names {
+		c := parse(t, minimal+"[[line]]\nport = \"/dev/null\"\nnumber = \"1\"\nmodem = \""+name+"\"\n")
+		if m := c.Modem(c.Lines[0]); m.Name == "" || len(m.Init) == 0 {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	c := parse(t, minimal+`
+[smarthost]
+host = "smtp.example"
+tls = "starttls"
+[[box]]
+host = "pop.example"
+user = "ann"
+password = "x"
+deliver_to = ["ann"]
+[[user]]
+name = "ann"
+[[line]]
+port = "/dev/ttyS0"
+number = "1"
+rate_bps = 2400
+`)
+	for _, check := range []struct {
+		what      string
+		got, want any
+	}{
+		{"smarthost port", c.Smarthost.Port, 587},
+		{"hello", c.Smarthost.Hello, "gw.clinic.example"},
+		{"box port", c.Boxes[0].Port, 995},
+		{"box name", c.Boxes[0].Name, "ann"},
+		{"box patience", c.Boxes[0].Patience(), 90 * time.Second},
+		{"boxes at once on a slow line", c.Lines[0].Boxes, 2},
+		{"listen", c.SMTP.Listen, []string{"127.0.0.1:2525"}},
+		{"log level", c.Log.Level, "info"},
+	} {
+		if !reflect.DeepEqual(check.got, check.want) {
+			t.Errorf("%s is %v, want %v", check.what, check.got, check.want)
+		}
+	}
+}
+
+// A file with many things wrong names them all, each with its key.
+func TestAllFaultsAtOnce(t *testing.T) {
+	got := faultsOf(t, `
+[office]
+name = "two words"
+domains = ["clinic.example"]
+colour = "red"
+postmaster = "zoe"
+[smtp]
+listen = ["nowhere"]
+max_recipients = "many"
+max_message_bytes = "huge"
+trusted_networks = ["192.168.1.7/99"]
+[[user]]
+name = "../etc"
+[[user]]
+name = "ann"
+addresses = ["ann@elsewhere.example", "ann"]
+password = "not a hash"
+[smarthost]
+host = "smtp.example"
+tls = "none"
+user = "u"
+password = "geheim"
+[[box]]
+host = "pop.example"
+user = "ann"
+password = "geheim"
+deliver_to = ["nobody"]
+leave_days = -1
+[[line]]
+modem = "teapot"
+number = ""
+max_call_minutes = -3
+[line.tariff]
+per_minute = "cheap"
+[schedule]
+calls = ["0 6 * *"]
+time_zone = "Mars/Base"
+[log]
+level = "loud"
+`)
+	for _, want := range []string{
+		"office.name", "colour", `office.postmaster = zoe`, `smtp.listen = "nowhere"`, "max_recipients", "max_message_bytes",
+		"192.168.1.7/99", "../etc", "ann@elsewhere.example", `user "ann".password`, "smarthost.tls", "deliver_to = nobody",
+		"leave_days", "teapot", "courier, generic, gsm, iridium", ".number", ".port", "max_call_minutes", "per_minute",
+		`"0 6 * *"`, "Mars/Base", "log.level",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no fault names %s in:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "geheim") || strings.Contains(got, "not a hash") {
+		t.Errorf("a secret stands in the faults:\n%s", got)
+	}
+}
+
+func TestSyntaxErrorSaysWhere(t *testing.T) {
+	if got := faultsOf(t, "[office]\nname = \n"); !strings.Contains(got, "line 2") {
+		t.Errorf("fault does not name line 2: %s", got)
+	}
+}
+
+func TestSecretsFromFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "pw"), []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := minimal + "[smarthost]\nhost = \"h\"\nuser = \"u\"\npassword_file = \"pw\"\n"
+	c, err := Parse(filepath.Join(dir, "outpost.toml"), []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Smarthost.Password != "s3cret" {
+		t.Errorf("password is %q", c.Smarthost.Password)
+	}
+	if got := faultsOf(t, strings.Replace(text, `"pw"`, `"absent"`, 1)); !strings.Contains(got, "password_file") {
+		t.Errorf("an absent file is not named: %s", got)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(string(configs.Sample))
+	f.Add(minimal)
+	f.Add("[smtp]\nlisten = 3\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		// Only a text that cannot name a file of this machine is tried.
+		if strings.Contains(text, "_file") || strings.Contains(text, "modem") {
+			return
+		}
+		c, err := Parse("outpost.toml", []byte(text))
+		if (c == nil) == (err == nil) {
+			t.Errorf("config %v with error %v", c, err)
+		}
+	})
+}

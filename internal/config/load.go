@@ -1,0 +1,170 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"outpost/configs"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Load reads, completes and checks the file at path. On faults the error is
+// *Faults with all of them. Relative paths inside the file are taken from the
+// file's own directory.
+func Load(path string) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, text)
+}
+
+// Parse is Load for a text that has been read already; path is used for
+// messages and relative names.
+func Parse(path string, text []byte) (*Config, error) {
+	faults := &Faults{File: path}
+	var c Config
+	decode(text, &c, "", faults)
+	dir := filepath.Dir(path)
+	c.resolvePaths(dir)
+	c.withDefaults()
+	c.readSecrets(faults)
+	c.readProfiles(dir, faults)
+	c.check(faults)
+	if err := faults.orNil(); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// decode fills v from text. The library stops at the first value of a wrong
+// type, so the line it names is blanked and the rest is decoded again, until
+// nothing more is wrong; unknown keys it reports all at once.
+func decode(text []byte, v any, prefix string, faults *Faults) {
+	lines := bytes.Split(text, []byte("\n"))
+	blanked := make(map[int]bool)
+	for {
+		dec := toml.NewDecoder(bytes.NewReader(bytes.Join(lines, []byte("\n"))))
+		dec.DisallowUnknownFields()
+		err := dec.Decode(v)
+		var unknown *toml.StrictMissingError
+		if errors.As(err, &unknown) {
+			for _, e := range unknown.Errors {
+				row, _ := e.Position()
+				faults.add(prefix+at(row, e.Key()), "", "no such key; see the sample configuration for the keys there are")
+			}
+			return
+		}
+		var bad *toml.DecodeError
+		switch {
+		case err == nil:
+			return
+		case !errors.As(err, &bad):
+			faults.add(prefix+"file", "", "%v", err)
+			return
+		}
+		row, _ := bad.Position()
+		faults.add(prefix+at(row, bad.Key()), "", "%s", strings.TrimPrefix(bad.Error(), "toml: "))
+		if row < 1 || row > len(lines) || blanked[row] {
+			return
+		}
+		blanked[row] = true
+		lines[row-1] = nil
+	}
+}
+
+func at(row int, key []string) string {
+	if len(key) == 0 {
+		return fmt.Sprintf("line %d", row)
+	}
+	return fmt.Sprintf("line %d, %s", row, strings.Join(key, "."))
+}
+
+// resolvePaths makes every file name absolute or relative to the working
+// directory, so that the file means the same wherever the daemon is started.
+func (c *Config) resolvePaths(dir string) {
+	names := []*string{&c.Storage.Dir, &c.Storage.Socket, &c.SMTP.CertFile, &c.SMTP.KeyFile}
+	for i := range c.Boxes {
+		names = append(names, &c.Boxes[i].PasswordFile, &c.Boxes[i].CAFile)
+	}
+	for i := range c.Lines {
+		names = append(names, &c.Lines[i].PasswordFile)
+	}
+	if c.Smarthost != nil {
+		names = append(names, &c.Smarthost.PasswordFile, &c.Smarthost.CAFile)
+	}
+	for _, name := range names {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(dir, *name)
+		}
+	}
+}
+
+// readSecrets replaces each password_file by what it holds, without the line's
+// end that editors add.
+func (c *Config) readSecrets(faults *Faults) {
+	read := func(where, file string, password *string) {
+		if file == "" {
+			return
+		}
+		if *password != "" {
+			faults.add(where+".password_file", file, "give either password or password_file, not both")
+			return
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			faults.add(where+".password_file", file, "%v", err)
+			return
+		}
+		*password = strings.TrimRight(string(text), "\r\n")
+	}
+	if s := c.Smarthost; s != nil {
+		read("smarthost", s.PasswordFile, &s.Password)
+	}
+	for i := range c.Boxes {
+		read(c.Boxes[i].where(i), c.Boxes[i].PasswordFile, &c.Boxes[i].Password)
+	}
+	for i := range c.Lines {
+		read(c.Lines[i].where(i), c.Lines[i].PasswordFile, &c.Lines[i].Password)
+	}
+}
+
+// readProfiles loads the modem profiles that the lines name: a plain name is
+// one of those that come with Outpost, a name with a slash or .toml is a file.
+func (c *Config) readProfiles(dir string, faults *Faults) {
+	c.profiles = make(map[string]Modem)
+	for i, l := range c.Lines {
+		if _, done := c.profiles[l.Modem]; done || l.Kind != "modem" {
+			continue
+		}
+		text, err := profileText(dir, l.Modem)
+		if err != nil {
+			faults.add(l.where(i)+".modem", l.Modem, "%v", err)
+			continue
+		}
+		var m Modem
+		decode(text, &m, "modem "+l.Modem+": ", faults)
+		m.check("modem "+l.Modem, faults)
+		c.profiles[l.Modem] = m
+	}
+}
+
+func profileText(dir, name string) ([]byte, error) {
+	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".toml") {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(dir, name)
+		}
+		return os.ReadFile(name)
+	}
+	text, err := configs.Modems.ReadFile("modems/" + name + ".toml")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no such modem profile; there are %s, or name a .toml file", strings.Join(configs.ModemNames(), ", "))
+	}
+	return text, err
+}
