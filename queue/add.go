@@ -1,0 +1,161 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"outpost/spool"
+)
+
+// Add takes a message in. When it returns nil the message is kept, whatever
+// happens to the power or to this process. This is where the promise is made,
+// and this is its order; each step begins only when the one before has succeeded:
+//
+//  1. create   spool/tmp/<id>, unless the disk is under its floor (ErrFull)
+//  2. write    the body into it, to the reader's end
+//  3. fsync    flush what is buffered, fsync the file, close it (checked)
+//  4. rename   spool/tmp/<id> to spool/<id>
+//  5. dirsync  fsync the folder, shared by all who have renamed by then
+//  6. commit   one bolt transaction, shared by all who are waiting by then: the
+//     row, and with it the fact that (Box, UIDL) was seen; bolt fsyncs the pages,
+//     then the page that makes them count
+//  7. only now return nil: the caller says 250, or sends DELE
+//
+// A stop before 4 leaves a file in tmp; between 4 and 6, a body without a row.
+// Both are removed at the next Open, and nobody was told that they were kept. A
+// stop after 6 leaves the whole message, told or not: a sender who did not hear
+// the 250 sends it again (RFC 5321 §4.5.4.1 allows that), and a box that did not
+// get the DELE offers the same UIDL again, which is known.
+//
+// ID and Size are set here, and Received when it is zero. A State of "" becomes
+// Waiting. Errors: ErrSeen when (Box, UIDL) was there already, in the database
+// and durable (the reader has been read to its end and the body removed);
+// ErrRelay, ErrInvalid; spool.ErrFull; the reader's own, wrapped; ctx's, when it
+// ended before step 6 began. After any error the message isn't kept, except when
+// the commit itself failed: then it may be there, and is whole if it is.
+func (q *Queue) Add(ctx context.Context, m Message, body io.Reader) (Message, error) {
+	m, err := q.admit(m)
+	if err != nil {
+		return Message{}, fmt.Errorf("queue: add: %w", err)
+	}
+	if m.ID, m.Size, err = q.write(ctx, body); err != nil { // 1 to 5
+		return Message{}, fmt.Errorf("queue: add: %w", err)
+	}
+	err = q.change(ctx, "add", func(tx *bbolt.Tx) (func() error, error) { // 6
+		return insert(tx, m)
+	})
+	if err != nil {
+		q.unmake(m.ID)
+		return Message{}, err
+	}
+	if q.opt.OnAdd != nil {
+		q.opt.OnAdd(clone(m))
+	}
+	return m, nil // 7
+}
+
+// admit completes and checks what the caller gave, before anything is written.
+func (q *Queue) admit(m Message) (Message, error) {
+	m = clone(m)
+	if m.Received.IsZero() {
+		m.Received = q.opt.Now()
+	}
+	m.Received = m.Received.Round(0).UTC() // as it will come back from the row
+	for i := range m.To {
+		if m.To[i].State == "" {
+			m.To[i].State = Waiting
+		}
+	}
+	if err := m.check(); err != nil {
+		return m, err
+	}
+	if m.allSent() {
+		return m, fmt.Errorf("%w: every recipient is sent already", ErrInvalid)
+	}
+	if m.UIDL != "" {
+		return m, checkSeenKey(m.Box, m.UIDL)
+	}
+	return m, nil
+}
+
+// write brings the body to the disk: steps 1 to 5.
+func (q *Queue) write(ctx context.Context, body io.Reader) (spool.ID, int64, error) {
+	w, err := q.spool.Create()
+	if err != nil {
+		return "", 0, err
+	}
+	defer w.Abort()
+	if _, err := io.Copy(w, &untilDone{ctx: ctx, r: body}); err != nil {
+		return "", 0, err
+	}
+	if err := w.Commit(); err != nil {
+		return "", 0, err
+	}
+	return w.ID(), w.Size(), nil
+}
+
+// insert decides step 6.
+func insert(tx *bbolt.Tx, m Message) (func() error, error) {
+	if m.UIDL != "" && isSeen(tx, m.Box, m.UIDL) {
+		return nil, ErrSeen
+	}
+	put, err := store(tx, &m)
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		if m.UIDL != "" {
+			if err := markSeen(tx, m.Box, m.UIDL, m.Received); err != nil {
+				return err
+			}
+		}
+		return put()
+	}, nil
+}
+
+// unmake removes the body of a message that wasn't committed. A commit that
+// failed may have reached the database all the same; then the row is there and
+// needs its body. When that can't be found out the body stays, and the next
+// Open's sweep decides.
+func (q *Queue) unmake(id spool.ID) {
+	err := q.view(func(tx *bbolt.Tx) error {
+		_, err := load(tx, id)
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		q.discard(id)
+	}
+}
+
+// discard removes a body that no row names. What can't be removed is an orphan,
+// and goes with the next Open.
+func (q *Queue) discard(id spool.ID) {
+	if err := q.spool.Remove(id); err != nil && !errors.Is(err, spool.ErrNotFound) {
+		q.opt.Log.Warn("a body could not be removed; the next start sweeps it", "id", string(id), "error", err)
+	}
+}
+
+// clone returns m with recipients of its own.
+func clone(m Message) Message {
+	m.To = slices.Clone(m.To)
+	return m
+}
+
+// untilDone is a reader that ends with ctx: a client that trickles must not hold
+// a shutdown.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u *untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}

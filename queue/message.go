@@ -1,0 +1,167 @@
+package queue
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"go.etcd.io/bbolt"
+
+	"outpost/spool"
+)
+
+// Where says which way a recipient is reached.
+type Where string
+
+// The ways. There is no zero value: a recipient always has one of them.
+const (
+	Local  Where = "local"  // delivered in the office by the mailroom
+	Remote Where = "remote" // goes to the smarthost
+)
+
+// State is where a recipient stands.
+type State string
+
+// The states. "" given to Add becomes Waiting.
+const (
+	Waiting State = "waiting" // to be tried
+	Sending State = "sending" // its content may be on the line now; see Recipient.Doubtful
+	Sent    State = "sent"    // accepted by the far end or delivered in the office: final
+	Failed  State = "failed"  // refused for good; the row stays until a person or a bounce ends it
+	Held    State = "held"    // waits for a person's decision
+)
+
+// Origin says how a message came in.
+type Origin string
+
+// The origins. There is no zero value.
+const (
+	Submitted Origin = "submitted" // by a mail program on the office network
+	Collected Origin = "collected" // pulled from a box; never sent out again
+)
+
+// Recipient is one recipient of a message and how far it got.
+type Recipient struct {
+	// Addr is the address of a Remote recipient and the user's name of a Local one.
+	Addr  string `json:"addr"`
+	Where Where  `json:"where"`
+	State State  `json:"state"`
+	// Attempts counts the tries so far; At is the last one's time, zero = never tried.
+	Attempts int       `json:"attempts,omitempty"`
+	At       time.Time `json:"at,omitzero"`
+	// Reply is the peer's last line, verbatim, or our own reason. Octets that are
+	// not UTF-8 come back from the database as U+FFFD.
+	Reply string `json:"reply,omitempty"`
+	// Doubtful: the line died, or we were killed, after the content went out and
+	// before the reply came. It is sent again, so it may arrive twice.
+	Doubtful bool `json:"doubtful,omitempty"`
+	// Call is the ledger ID of the call of the last attempt; 0 = none.
+	Call uint64 `json:"call,omitempty"`
+}
+
+// Message is an envelope: what is known of a message besides its content.
+type Message struct {
+	// ID names the message and its body. Set by Add; IDs sort by age.
+	ID spool.ID `json:"id"`
+	// Size is the body's length in octets. Set by Add.
+	Size   int64  `json:"size"`
+	Origin Origin `json:"origin"`
+	// From is the envelope sender; "" is the null reverse-path (RFC 5321 §4.5.5).
+	From string      `json:"from"`
+	To   []Recipient `json:"to"`
+	// Box and UIDL say where a Collected message came from. The row's UIDL is for
+	// people: octets that are not UTF-8 come back as U+FFFD. The seen-list keeps
+	// them exactly.
+	Box  string `json:"box,omitempty"`
+	UIDL string `json:"uidl,omitempty"`
+	// Received is when we got it, in UTC. Set by Add when zero.
+	Received time.Time `json:"received"`
+	// User is who submitted it, "" = not authenticated; Client is the client's
+	// address.
+	User   string `json:"user,omitempty"`
+	Client string `json:"client,omitempty"`
+	// EightBit: BODY=8BITMIME was asked for (RFC 6152 §2).
+	EightBit bool `json:"eight_bit,omitempty"`
+	// UTF8: SMTPUTF8 was asked for (RFC 6531 §3.4).
+	UTF8 bool `json:"utf8,omitempty"`
+}
+
+// waiting reports whether a recipient there is to be tried.
+func (m *Message) waiting(w Where) bool {
+	return slices.ContainsFunc(m.To, func(r Recipient) bool { return r.Where == w && r.State == Waiting })
+}
+
+func (m *Message) allSent() bool {
+	return !slices.ContainsFunc(m.To, func(r Recipient) bool { return r.State != Sent })
+}
+
+// check refuses what must never be in a row: Add and Update both come by here.
+func (m *Message) check() error {
+	switch {
+	case m.Origin != Submitted && m.Origin != Collected:
+		return fmt.Errorf("%w: origin is %q", ErrInvalid, m.Origin)
+	case len(m.To) == 0:
+		return fmt.Errorf("%w: no recipients", ErrInvalid)
+	case m.UIDL != "" && m.Origin != Collected:
+		return fmt.Errorf("%w: only collected mail has a UIDL", ErrInvalid)
+	case !utf8.ValidString(m.From):
+		// JSON would change it without a word. Addresses are ASCII or UTF-8: RFC 6531 §3.3.
+		return fmt.Errorf("%w: sender %q is not UTF-8", ErrInvalid, m.From)
+	}
+	for i := range m.To {
+		if err := m.checkRecipient(&m.To[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Message) checkRecipient(r *Recipient) error {
+	switch r.State {
+	case Waiting, Sending, Sent, Failed, Held:
+	default:
+		return fmt.Errorf("%w: recipient %q is in state %q", ErrInvalid, r.Addr, r.State)
+	}
+	switch {
+	case r.Where != Local && r.Where != Remote:
+		return fmt.Errorf("%w: recipient %q is neither local nor remote but %q", ErrInvalid, r.Addr, r.Where)
+	case r.Addr == "" || !utf8.ValidString(r.Addr):
+		return fmt.Errorf("%w: recipient %q is empty or not UTF-8", ErrInvalid, r.Addr)
+	case r.Where == Remote && m.Origin == Collected:
+		return fmt.Errorf("%w: recipient %s", ErrRelay, r.Addr)
+	}
+	return nil
+}
+
+// decode reads a row. Its error is ErrCorrupt. What the row says is not judged
+// again: a rule that grows stricter must not make old mail unreadable.
+func decode(id, row []byte) (Message, error) {
+	var m Message
+	if err := json.Unmarshal(row, &m); err != nil {
+		return m, fmt.Errorf("queue: the row of message %.40q is %w: %w", id, ErrCorrupt, err)
+	}
+	if string(m.ID) != string(id) || !m.ID.Valid() {
+		return m, fmt.Errorf("queue: the row of message %.40q is %w: it says it is %.40q", id, ErrCorrupt, m.ID)
+	}
+	return m, nil
+}
+
+// load reads the row of a message in tx.
+func load(tx *bbolt.Tx, id spool.ID) (Message, error) {
+	row := bucketMessages.in(tx).Get([]byte(id))
+	if row == nil {
+		return Message{}, fmt.Errorf("message %.40s: %w", id, ErrNotFound)
+	}
+	return decode([]byte(id), row)
+}
+
+// store returns the write that stores m.
+func store(tx *bbolt.Tx, m *Message) (write func() error, err error) {
+	row, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("message %s: %w: %w", m.ID, ErrInvalid, err)
+	}
+	return func() error { return bucketMessages.in(tx).Put([]byte(m.ID), row) }, nil
+}
