@@ -1,0 +1,77 @@
+package mailroom
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
+)
+
+// canonical takes an address apart into the form in which the office compares. The
+// domain never depends on case; the local part may by RFC 5321 §2.4, which leaves
+// that to the host that owns it, and in an office Ann and ann are one. UTF-8 is
+// compared composed (RFC 6530 §10.1), a domain in its xn-- form. The domain is empty
+// when there is no @.
+func canonical(addr string) (local, domain string) {
+	local, domain = addr, ""
+	if i := strings.LastIndexByte(addr, '@'); i >= 0 {
+		local, domain = addr[:i], canonicalDomain(addr[i+1:])
+	}
+	return norm.NFC.String(strings.ToLower(unquote(local))), domain
+}
+
+// unquote takes the quotes off a quoted local part: they only carry it (RFC 5321
+// §4.1.2).
+func unquote(local string) string {
+	inner, ok := strings.CutPrefix(local, `"`)
+	if !ok {
+		return local
+	}
+	if inner, ok = strings.CutSuffix(inner, `"`); !ok {
+		return local
+	}
+	var b strings.Builder
+	escaped := false
+	for _, r := range inner {
+		if escaped = r == '\\' && !escaped; !escaped {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// canonicalDomain is the domain as the DNS would look it up (RFC 5891 §5), without
+// the root's dot. What can't be, such as a name with an underscore, is only made small.
+func canonicalDomain(d string) string {
+	if ascii, err := idna.Lookup.ToASCII(d); err == nil {
+		d = ascii
+	}
+	return strings.TrimRight(strings.ToLower(d), ".")
+}
+
+// checkName tells whether a mailbox may have this name: it becomes the name of a
+// folder, on any of our systems, and is never to lead out of its parent. The error
+// begins with the name.
+func checkName(name string) error {
+	bad := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
+	}
+	switch {
+	case name == "" || len(name) > 64: // RFC 5321 §4.5.3.1.1
+		return fmt.Errorf("%q: the name must have 1 to 64 letters", name)
+	case strings.ContainsFunc(name, bad):
+		return fmt.Errorf("%q: the name may have small letters, digits, dot, dash and underscore only", name)
+	case name[0] == '.' || name[0] == '-' || name[len(name)-1] == '.':
+		return fmt.Errorf("%q: the name must not begin with a dot or a dash, nor end in a dot", name)
+	}
+	// Windows takes these for devices, with any extension.
+	stem, _, _ := strings.Cut(name, ".")
+	device := slices.Contains([]string{"con", "prn", "aux", "nul"}, stem) ||
+		len(stem) == 4 && (strings.HasPrefix(stem, "com") || strings.HasPrefix(stem, "lpt")) && stem[3] >= '0' && stem[3] <= '9'
+	if device {
+		return fmt.Errorf("%q: Windows keeps this name for a device", name)
+	}
+	return nil
+}

@@ -1,0 +1,180 @@
+package mailroom
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"outpost/spool"
+)
+
+// mailbox is one Maildir: <root>/{tmp,new,cur}, its other folders as <root>/.Name
+// (Maildir++; maildirfolder files mark those, not the root).
+//
+// emersion/go-maildir is not used to deliver: it neither syncs nor names what it
+// writes by the message, and its files can be read by everybody. It reads the
+// result in the tests.
+type mailbox struct {
+	root string
+	step func(string) error
+}
+
+// put writes one message and returns its name in new/. The order is what
+// makes it survive a power cut, and be found whole or not at all:
+//
+//  1. tmp/<key> is created, after what an interrupted try may have left there;
+//  2. written; 3. fsynced and closed;
+//  4. renamed to new/<key>,S=<size>,W=<size with CRLF>;
+//  5. new/ is fsynced.
+//
+// rename, not link: a link left behind in tmp/ would be one file with the
+// delivered one.
+func (d mailbox) put(key string, write func(io.Writer) error) (string, error) {
+	tmp := filepath.Join(d.root, "tmp", key)
+	name, err := d.fill(tmp, key, write)
+	if err == nil {
+		err = d.step("rename")
+	}
+	if err == nil {
+		err = d.rename(tmp, filepath.Join(d.root, "new", name))
+	}
+	if err != nil {
+		os.Remove(tmp) // The error matters, not this one; the next try removes it too.
+		return "", err
+	}
+	if err := d.step("dirsync"); err != nil {
+		return "", err
+	}
+	return name, spool.SyncDir(filepath.Join(d.root, "new"))
+}
+
+// rename shows the message. new/ may be missing where tmp/ is there.
+func (d mailbox) rename(tmp, final string) error {
+	err := os.Rename(tmp, final)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := d.make(); err != nil {
+			return err
+		}
+		err = os.Rename(tmp, final)
+	}
+	return err
+}
+
+// fill writes tmp and tells the final name.
+func (d mailbox) fill(tmp, key string, write func(io.Writer) error) (string, error) {
+	f, err := d.create(tmp)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close() // For the error paths; a second Close does nothing.
+	if err := d.step("write"); err != nil {
+		return "", err
+	}
+	buffered := bufio.NewWriterSize(f, 64<<10)
+	lines := &unixLines{w: buffered}
+	if err := errors.Join(write(lines), lines.end(), buffered.Flush()); err != nil {
+		return "", err
+	}
+	if err := d.step("fsync"); err != nil {
+		return "", err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return "", err
+	}
+	// With S and W in the name, Dovecot and Maildir++ quota need not open the
+	// file to know its sizes.
+	return fmt.Sprintf("%s,S=%d,W=%d", key, lines.size, lines.virtual), nil
+}
+
+// create opens a new file, making the mailbox when it isn't there.
+func (d mailbox) create(tmp string) (*os.File, error) {
+	if err := d.step("create"); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := d.make(); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+}
+
+// make creates what is missing of the mailbox, durably: a message that is synced in a
+// folder that isn't would be gone with it.
+func (d mailbox) make() error {
+	for _, dir := range []string{"tmp", "new", "cur"} {
+		if err := spool.MakeDir(filepath.Join(d.root, dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find looks for a message delivered earlier, by the beginning of its name: new/ before
+// cur/ and the inbox before other folders, the way readers move messages, so
+// that one on the move is not missed. What is found is synced, as the earlier try
+// may have died before that.
+func (d mailbox) find(key string) (string, error) {
+	for _, sub := range []string{"new", "cur"} {
+		others, err := filepath.Glob(filepath.Join(escapeGlob(d.root), ".?*", sub))
+		if err != nil {
+			return "", err
+		}
+		for _, dir := range append([]string{filepath.Join(d.root, sub)}, others...) {
+			name, err := findIn(dir, key)
+			if err != nil {
+				return "", err
+			}
+			if name != "" {
+				return name, spool.SyncDir(dir)
+			}
+		}
+	}
+	return "", nil
+}
+
+// findIn looks through one directory, which may have very many entries, or not exist.
+func findIn(dir, key string) (string, error) {
+	f, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	for {
+		names, err := f.Readdirnames(1024)
+		for _, n := range names {
+			if strings.HasPrefix(n, key) {
+				return n, nil
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return "", nil
+		case err != nil:
+			return "", err
+		}
+	}
+}
+
+// escapeGlob makes a path stand for itself in a pattern. A backslash can't be escaped
+// on Windows, where it separates, and must be elsewhere, so a set is used for all.
+func escapeGlob(path string) string {
+	r := strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]")
+	if os.PathSeparator != '\\' {
+		r = strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]", `\`, `\\`)
+	}
+	return r.Replace(path)
+}

@@ -1,0 +1,146 @@
+package mailroom
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"outpost/queue"
+	"outpost/spool"
+)
+
+const (
+	// workers deliver at the same time, so that their transactions share one
+	// fsync of the queue. More gains nothing on one disk.
+	workers = 4
+	// idleRound is how often the queue is looked through when nothing failed and
+	// nothing called: for a recipient whom a person set waiting again by hand.
+	idleRound = 10 * time.Minute
+)
+
+// Run delivers everything that waits, then again at each wake and when something that
+// failed is due, until ctx ends. One wake is enough for many messages, so wake is best
+// a channel with room for one and a send that doesn't block. When Run returns,
+// its goroutines have ended.
+func (m *Mailroom) Run(ctx context.Context, wake <-chan struct{}) {
+	if m.opt.Queue == nil {
+		return
+	}
+	for ctx.Err() == nil {
+		began := time.Now()
+		m.deliverWaiting(ctx)
+		// One timer for the next try, not a sleeping goroutine for each message.
+		timer := time.NewTimer(m.nextTry(began))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case _, ok := <-wake:
+			if !ok {
+				wake = nil
+			}
+		}
+		timer.Stop()
+	}
+}
+
+// queueKey stands for the queue in the table of delays.
+const queueKey = "the queue"
+
+// deliverWaiting goes once through what waits. Failures are logged where they happen and
+// set their own time of the next try.
+func (m *Mailroom) deliverWaiting(ctx context.Context) {
+	waiting, err := m.opt.Queue.Waiting(queue.Local)
+	switch {
+	case err == nil:
+		m.worked(queueKey)
+	case errors.Is(err, queue.ErrCorrupt): // Rows that can't be read; the others are there.
+		m.opt.Log.Warn("part of the mail waiting can't be read", "error", err)
+	default:
+		m.opt.Log.Error("mail waiting can't be listed", "error", err, "again_in", m.failed(queueKey))
+		return
+	}
+	ids := make(chan spool.ID)
+	var wg sync.WaitGroup
+	for range min(workers, len(waiting)) {
+		wg.Go(func() {
+			for id := range ids {
+				// The error is in the log and in the queue.
+				_ = m.Deliver(ctx, id)
+			}
+		})
+	}
+	for _, msg := range waiting {
+		if ctx.Err() == nil && len(m.pending(msg)) > 0 {
+			ids <- msg.ID
+		}
+	}
+	close(ids)
+	wg.Wait()
+}
+
+// nextTry is how long until the next round after the one that began then.
+func (m *Mailroom) nextTry(began time.Time) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.backoff.next(began)
+}
+
+// acquire waits until nobody else delivers the message.
+func (m *Mailroom) acquire(ctx context.Context, id spool.ID) (release func(), err error) {
+	for {
+		m.mu.Lock()
+		other, busy := m.working[id]
+		if !busy {
+			mine := make(chan struct{})
+			m.working[id] = mine
+			m.mu.Unlock()
+			return func() {
+				m.mu.Lock()
+				delete(m.working, id)
+				m.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		m.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// isSuspect tells whether an earlier try may have delivered the message.
+func (m *Mailroom) isSuspect(id spool.ID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.suspect[id]
+}
+
+// suspicion keeps a failed message under suspicion: its failure may have come after
+// the rename. The clock is not asked, as these machines often have none that is right.
+func (m *Mailroom) suspicion(id spool.ID, on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if on {
+		m.suspect[id] = true
+		return
+	}
+	delete(m.suspect, id)
+	m.backoff.worked(messageKey(id))
+}
+
+// failed notes a failure and returns the time until the next try.
+func (m *Mailroom) failed(key string) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.backoff.failed(key)
+}
+
+// worked forgets the failures.
+func (m *Mailroom) worked(key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.backoff.worked(key)
+}

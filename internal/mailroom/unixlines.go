@@ -1,0 +1,51 @@
+package mailroom
+
+import "bufio"
+
+// unixLines writes a message as Dovecot does by default (mail_save_crlf=no), LF for
+// CRLF: half the programs that read Maildirs (mutt, notmuch, grep, Python) take CR
+// for part of the line, and nothing is lost, as IMAP sends CRLF whatever is in the
+// file. Any other CR stays.
+type unixLines struct {
+	w             *bufio.Writer
+	size, virtual int64 // octets written; the same if each bare LF were CRLF
+	cr            bool  // a CR is held back
+	last          byte  // the last octet written
+}
+
+func (u *unixLines) Write(p []byte) (int, error) {
+	for i, c := range p {
+		if u.cr && c != '\n' {
+			if err := u.octet('\r'); err != nil {
+				return i, err
+			}
+		}
+		if u.cr = c == '\r'; u.cr {
+			continue
+		}
+		if err := u.octet(c); err != nil {
+			return i, err
+		}
+	}
+	return len(p), nil
+}
+
+// octet writes one octet and counts.
+func (u *unixLines) octet(c byte) error {
+	if c == '\n' && u.last != '\r' {
+		u.virtual++
+	}
+	u.last = c
+	u.size++
+	u.virtual++
+	return u.w.WriteByte(c)
+}
+
+// end writes a CR that no LF followed.
+func (u *unixLines) end() error {
+	if !u.cr {
+		return nil
+	}
+	u.cr = false
+	return u.octet('\r')
+}
