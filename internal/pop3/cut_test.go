@@ -1,0 +1,243 @@
+package pop3
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// boxes of every kind that identifies messages in another way.
+func boxes() map[string]func() *maildrop {
+	return map[string]func() *maildrop{
+		"UIDL": func() *maildrop { return &maildrop{mails: three()} },
+		"none": func() *maildrop { return &maildrop{mails: three(), answers: map[string]string{"UIDL": "-ERR what?"}} },
+		"shared": func() *maildrop {
+			d := &maildrop{mails: three()}
+			d.mails[1].uidl = d.mails[0].uidl
+			return d
+		},
+		"one refused": func() *maildrop {
+			return &maildrop{mails: three(), answers: map[string]string{"DELE 2": "-ERR not this one"}}
+		},
+	}
+}
+
+// The session is cut at every octet, each way, by a line that breaks and by one that goes deaf without saying so; then again, some
+// octets later, as a bad line will; then it is left alone. Each message must have come in once, whole, and be gone from the server.
+func TestCutAnywhere(t *testing.T) {
+	for name, box := range boxes() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				whole, _, _ := box().session(t.Context(), plain, newArchive(), uncut, uncut)
+				for _, deaf := range []bool{false, true} {
+					if deaf && name != "UIDL" {
+						continue // what differs between boxes doesn't depend on how a line fails
+					}
+					for n := range whole.up.moved + 1 {
+						cutThenCalm(t, box(), lane{limit: n, deaf: deaf}, uncut)
+					}
+					for n := range whole.down.moved + 1 {
+						cutThenCalm(t, box(), uncut, lane{limit: n, deaf: deaf})
+					}
+				}
+			})
+		})
+	}
+}
+
+func cutThenCalm(t *testing.T, d *maildrop, up, down lane) {
+	want, a, opt := three(), newArchive(), plain
+	later := func(l lane, by int) lane {
+		if l.limit >= 0 {
+			l.limit += by
+		}
+		return l
+	}
+	for _, by := range []int{0, 13} {
+		opt.Now = func() time.Time { return time.Unix(int64(by), 0) } // begins the round elsewhere
+		_, report, err := d.session(t.Context(), opt, a, later(up, by), later(down, by))
+		if err == nil && len(report.Problems) == 0 && report.Listed > 0 && report.Deleted+len(d.mails) != report.Listed {
+			t.Errorf("%+v, and %d are left", report, len(d.mails))
+		}
+	}
+	delete(d.answers, "DELE 2")
+	for range 2 {
+		if _, _, err := d.session(t.Context(), plain, a, uncut, uncut); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(d.mails) != 0 || len(a.seen) != 0 || !a.holds(want) {
+		t.Fatalf("cut at %d (deaf %v) up, %d (deaf %v) down: %d left, seen %v, saved %q",
+			up.limit, up.deaf, down.limit, down.deaf, len(d.mails), a.seen, a.texts)
+	}
+}
+
+// The same under TLS, where an octet on the line is not one of the session.
+func TestCutUnderTLS(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []TLSMode{TLSImplicit, TLSStart} {
+		synctest.Test(t, func(t *testing.T) {
+			d, a := &maildrop{mails: three()}, newArchive()
+			opt := trusting(t, d, mode)
+			whole, _, err := d.session(t.Context(), opt, a, uncut, uncut)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const stride = 37 // a handshake each time is too much for every octet
+			for n := 0; n <= whole.down.moved; n += stride {
+				d, a := &maildrop{mails: three(), cert: d.cert}, newArchive()
+				_, _, _ = d.session(t.Context(), opt, a, uncut, lane{limit: n, deaf: n%2 == 0})
+				_, _, _ = d.session(t.Context(), opt, a, lane{limit: n, deaf: n%2 == 0}, uncut)
+				for range 2 {
+					_, _, _ = d.session(t.Context(), opt, a, uncut, uncut)
+				}
+				if len(d.mails) != 0 || len(a.seen) != 0 || !a.holds(three()) {
+					t.Fatalf("%s, cut at %d: %d left, saved %q", mode, n, len(d.mails), a.texts)
+				}
+			}
+		})
+	}
+}
+
+// through reads a reply with lines by go-pop3 and the wire, as a server sends it.
+func through(t *testing.T, reply string) (string, error) {
+	near, far := net.Pipe()
+	defer func() { _ = near.Close() }()
+	go func() {
+		_, _ = io.WriteString(far, "+OK\r\n")
+		_, _ = io.ReadFull(far, make([]byte, len("LIST\r\n")))
+		_, _ = io.WriteString(far, reply)
+		_ = far.Close()
+	}()
+	s := session{wire: newWire(near, time.Minute), opt: plain}
+	if err := s.greeting(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := s.text(due{command: "LIST", multi: true, limit: 1000}, "LIST")
+	if err != nil {
+		return "", err
+	}
+	return text.String(), nil
+}
+
+func TestText(t *testing.T) {
+	for name, test := range map[string]struct{ reply, want string }{
+		"plain":                {"+OK\r\na\r\nb\r\n.\r\n", "a\r\nb\r\n"},
+		"empty":                {"+OK\r\n.\r\n", ""},
+		"stuffed":              {"+OK\r\n..\r\n...a\r\n..\r\n.\r\n", ".\r\n..a\r\n.\r\n"},
+		"careless stuffing":    {"+OK\r\n.a\r\n.\r\n", "a\r\n"},
+		"LF is text":           {"+OK\r\na\n.\nb\n..\nc\r\n.\r\n", "a\r\n.\r\nb\r\n..\r\nc\r\n"},
+		"LF, dot, CRLF":        {"+OK\r\na\n.\r\nb\r\n.\r\n", "a\r\n.\r\nb\r\n"},
+		"dot, LF at start":     {"+OK\r\n.\nb\r\n.\r\n", "\r\nb\r\n"},
+		"CR is text":           {"+OK\r\na\rb\r\r\n.\rc\r\n.\r\r\n\r\n.\r\n", "a\rb\r\r\n\rc\r\n\r\r\n\r\n"},
+		"LF server":            {"+OK\na\n..b\n.\n", "a\r\n.b\r\n"},
+		"LF server, CRLF text": {"+OK\na\r\n..\r\n.\r\n", "a\r\n.\r\n"},
+		"octets":               {"+OK\r\n\x00\xff\x80\r\n.\r\n", "\x00\xff\x80\r\n"},
+	} {
+		if got, err := through(t, test.reply); err != nil || got != test.want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	for _, cut := range []string{"", "+O", "+OK\r\n", "+OK\r\na\r\n", "+OK\r\na\r\n.", "+OK\r\na\r\n.\r", "+OK\r\na\n.\n"} {
+		if got, err := through(t, cut); err == nil {
+			t.Errorf("%q gives %q", cut, got)
+		}
+	}
+}
+
+// FuzzWire feeds replies in any pieces: what comes out is what RFC 1939 §3 says of the stream, read here in the plain way.
+func FuzzWire(f *testing.F) {
+	for _, seed := range []string{
+		"+OK\r\na\r\n.\r\n", "+OK\r\n..\r\n.\r\n", "+OK\r\na\n.\nb\r\n.\r\n", "+OK\na\n.\n", "-ERR [IN-USE] x\r\n", "\r\n", "+OK\r\n.\rx\r\n\r.\r\n.\r\n+OK\r\n",
+	} {
+		f.Add([]byte(seed), 3)
+	}
+	f.Fuzz(func(t *testing.T, sent []byte, piece int) {
+		w := newWire(&script{rest: sent, piece: max(1, piece)}, time.Minute)
+		w.owe(due{command: "RETR 1", multi: true, limit: 1 << 20})
+		got, err := io.ReadAll(w)
+		if len(got) > 2*len(sent)+len(".\r\n") {
+			t.Fatalf("%q becomes %q", sent, got)
+		}
+		if err == nil || errors.Is(err, errNotWanted) && len(w.owed) > 0 {
+			t.Fatalf("%q: %v, and %v owed", sent, err, w.owed)
+		}
+		status, there := w.take()
+		if !there {
+			return
+		}
+		_ = refusal("PASS", status)
+		_, text, _ := bytes.Cut(sent, []byte("\n"))
+		ok, _ := parseStatus(status)
+		if !ok || !bytes.HasPrefix(sent, append(bytes.Clone(status), '\r')) || len(w.owed) > 0 {
+			return
+		}
+		// A complete reply of a server that ends lines in CRLF. The wire's output, read as go-pop3 reads, against the stream itself.
+		body, _, _ := bytes.Cut(append([]byte("\r\n"), text...), []byte("\r\n.\r\n"))
+		want := strings.ReplaceAll(string(body)+"\r\n", "\r\n.", "\r\n")[len("\r\n"):]
+		want = strings.ReplaceAll(strings.ReplaceAll(want, "\r\n", "\n"), "\n", "\r\n")
+		var read strings.Builder
+		_, passed, _ := bytes.Cut(got, []byte("\n"))
+		for line := range bytes.Lines(passed) {
+			line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+			if string(line) == "." {
+				break
+			}
+			read.Write(bytes.TrimPrefix(line, []byte(".")))
+			read.WriteString("\r\n")
+		}
+		if read.String() != want {
+			t.Fatalf("%q: read %q, want %q", sent, read.String(), want)
+		}
+	})
+}
+
+// script is a conn that gives what it has in pieces.
+type script struct {
+	net.Conn
+	rest  []byte
+	piece int
+}
+
+func (s *script) SetReadDeadline(time.Time) error { return nil }
+
+func (s *script) Read(p []byte) (int, error) {
+	if len(s.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(len(p), s.piece)], s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+func FuzzListing(f *testing.F) {
+	f.Add("1 100\n2 200", "1 a\n2 b")
+	f.Add("1 100\n1 200\n-1 3\nx\n2", "1 a\n1 b\n2 \x00\n3")
+	f.Add("2 1 extra\n7 9999999999999999999999", "2 "+strings.Repeat("x", 300)+"\n7 a b")
+	f.Fuzz(func(t *testing.T, list, uidl string) {
+		lines := strings.Split(list, "\n")
+		entries, bad := parseList(lines)
+		if len(entries)+len(bad) != len(lines) {
+			t.Fatalf("%d entries and %d bad of %d", len(entries), len(bad), len(lines))
+		}
+		identify(entries, parseUIDL(strings.Split(uidl, "\n")), map[string]time.Time{"a sha256:1": {}})
+		taken := map[string]bool{}
+		numbers := map[int]bool{}
+		for _, e := range entries {
+			if e.number < 1 || e.size < 0 || numbers[e.number] || e.identity != "" && (taken[e.identity] || e.identity == "a" || !goodUIDL(e.identity)) {
+				t.Fatalf("%+v", e)
+			}
+			if !strings.Contains(uidl, strconv.Itoa(e.number)+" "+e.uidl) && e.uidl != "" && !strings.Contains(uidl, e.uidl) {
+				t.Fatalf("%+v is not in %q", e, uidl)
+			}
+			taken[e.identity], numbers[e.number] = true, true
+		}
+	})
+}

@@ -1,0 +1,4 @@
+package relay
+
+// Advice is the hint for a person, "" when there is none.
+func (e *Error) Advice() string { return e.Hint }

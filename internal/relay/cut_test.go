@@ -1,0 +1,245 @@
+package relay
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+)
+
+// evening is what an office sends in one session of the tests below: recipients refused, dots at line starts, an empty message.
+func evening() []Message {
+	return []Message{
+		{From: "m0@x", To: []string{"b@x", "nobody@x", "c@x"}, Body: strings.NewReader("Subject: x\r\n\r\n.hello\r\n.\r\n")},
+		{From: "m1@x", To: []string{"nobody@x"}, Body: strings.NewReader("Subject: y\r\n")},
+		{From: "m2@x", To: []string{"d@x"}, Body: strings.NewReader("")},
+		{From: "m3@x", To: []string{"e@x", "later@x"}, Body: strings.NewReader("no line end")},
+	}
+}
+
+func eveningHost(offer string) *smarthost {
+	return &smarthost{offers: []string{offer}, answers: map[string]string{
+		"RCPT TO:<nobody@x>": "550 5.1.1 nobody", "RCPT TO:<later@x>": "450 later",
+	}}
+}
+
+// play runs the session over conn as far as it goes, and returns what was said of each message and recipient ("m0@x b@x").
+func play(t *testing.T, conn net.Conn, opt Options) map[string]Result {
+	said := map[string]Result{}
+	c, err := Open(t.Context(), conn, opt)
+	if err != nil {
+		return said
+	}
+	defer func() { _ = c.Close() }()
+	for _, m := range evening() {
+		results, err := c.Send(t.Context(), m)
+		for _, r := range results {
+			said[m.From+" "+r.To] = r
+		}
+		if err != nil {
+			return said
+		}
+	}
+	_ = c.Quit(t.Context())
+	return said
+}
+
+// compare holds what the client said against what the server did.
+func compare(t *testing.T, said map[string]Result, s *smarthost) {
+	accepted := map[string]bool{}
+	for _, l := range s.letters() {
+		for _, to := range l.to {
+			accepted[l.from+" "+to] = true
+		}
+	}
+	for key, r := range said {
+		var e *Error
+		switch got := accepted[key]; {
+		case r.Err == nil && !got:
+			t.Errorf("%s: said to be accepted, and is not", key)
+		case r.Err == nil && r.Doubtful:
+			t.Errorf("%s: accepted and doubtful", key)
+		case r.Err != nil && got && !r.Doubtful:
+			t.Errorf("%s: accepted, but reported without a doubt as %v", key, r.Err)
+		case r.Err != nil && !errors.As(r.Err, &e):
+			t.Errorf("%s: %T", key, r.Err)
+		case r.Doubtful && !e.Temporary:
+			t.Errorf("%s: doubtful for good", key)
+		case e != nil && !e.Temporary && !strings.Contains(key, "nobody"):
+			t.Errorf("%s: a cut is permanent: %v", key, r.Err)
+		}
+		delete(accepted, key)
+	}
+	for key := range accepted {
+		t.Errorf("%s: accepted, and nothing said", key)
+	}
+}
+
+// The session is cut at every octet, each way, by a line that breaks and by one that goes deaf without saying so.
+func TestCutAnywhere(t *testing.T) {
+	for _, offer := range []string{"PIPELINING", "HELP"} {
+		synctest.Test(t, func(t *testing.T) {
+			run := func(up, down lane) *cable {
+				s := eveningHost(offer)
+				c := newCable(up, down)
+				var wg sync.WaitGroup
+				wg.Go(func() { s.serve(c.far) })
+				said := play(t, c.near, plain)
+				c.close()
+				wg.Wait()
+				compare(t, said, s)
+				if t.Failed() {
+					t.Fatalf("%s, cut at %d (deaf %v) up, %d (deaf %v) down", offer, up.limit, up.deaf, down.limit, down.deaf)
+				}
+				return c
+			}
+			whole := run(lane{limit: -1}, lane{limit: -1})
+			for _, deaf := range []bool{false, true} {
+				for n := range whole.up.moved + 1 {
+					run(lane{limit: n, deaf: deaf}, lane{limit: -1})
+				}
+				for n := range whole.down.moved + 1 {
+					run(lane{limit: -1}, lane{limit: n, deaf: deaf})
+				}
+			}
+		})
+	}
+}
+
+// Under TLS an octet on the line is not one of the message, and a record counts whole or not at all; the claims are the same.
+func TestCutUnderTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		run := func(up, down lane) *cable {
+			s := eveningHost("PIPELINING")
+			opt := Options{TLS: TLSImplicit, TLSConfig: trusting(t, s)}
+			c := newCable(up, down)
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				s.serve(tls.Server(c.far, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*s.cert}}))
+			})
+			said := play(t, c.near, opt)
+			c.close()
+			wg.Wait()
+			compare(t, said, s)
+			return c
+		}
+		whole := run(lane{limit: -1}, lane{limit: -1})
+		const stride = 17 // a handshake each time is too much for every octet
+		for n := 0; n <= whole.up.moved; n += stride {
+			run(lane{limit: n, deaf: n%2 == 0}, lane{limit: -1})
+		}
+		for n := 0; n <= whole.down.moved; n += stride {
+			run(lane{limit: -1}, lane{limit: n, deaf: n%2 == 0})
+		}
+	})
+}
+
+// brittle takes so many octets of what is written and then breaks, saying exactly how many it took.
+type brittle struct {
+	net.Conn
+	left  int
+	taken bytes.Buffer
+}
+
+func (b *brittle) Write(p []byte) (int, error) {
+	n := min(len(p), b.left)
+	b.left -= n
+	b.taken.Write(p[:n])
+	if k, err := b.Conn.Write(p[:n]); err != nil {
+		return k, err
+	}
+	if n < len(p) {
+		_ = b.Close()
+		return n, errors.New("broken")
+	}
+	return n, nil
+}
+
+// There is doubt from the final dot on, and not one octet before: neither a message sent twice for nothing nor one claimed lost.
+func TestDoubtBeginsAtTheDot(t *testing.T) {
+	octets := func(limit int) (*brittle, Result) {
+		s := &smarthost{offers: []string{"PIPELINING"}, answers: map[string]string{"content": "HANGUP"}}
+		conn := &brittle{Conn: s.start(t), left: limit}
+		c, err := Open(t.Context(), conn, plain)
+		if err != nil {
+			return conn, Result{}
+		}
+		results, _ := c.Send(t.Context(), letterTo("b@x"))
+		return conn, results[0]
+	}
+	whole, _ := octets(1 << 20)
+	dot := bytes.Index(whole.taken.Bytes(), []byte("\r\n.\r\n")) + len("\r\n")
+	for n := range whole.taken.Len() + 1 {
+		if _, r := octets(n); r.Doubtful != (n > dot) {
+			t.Errorf("%d octets were taken, the dot is at %d: %+v", n, dot, r)
+		}
+	}
+}
+
+func FuzzReply(f *testing.F) {
+	for _, seed := range []string{
+		"250 ok\r\n", "250-a\r\n250 b\r\n", "250\r\n", "250-\r\n250\r\n", "250 a\n", "25", "250-a\r\n251 b\r\n",
+		"550 5.1.1 \x1b[2Jno\r\n", "999 x\r\n", "250_x\r\n", "", strings.Repeat("250-x\r\n", 200), "220 " + strings.Repeat("x", 5000),
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		in := newReplyReader(bytes.NewReader(wire))
+		for {
+			rep, err := in.read()
+			if err != nil {
+				return
+			}
+			if rep.code < 200 || rep.code > 599 || len(rep.lines) == 0 || len(rep.lines) > maxReplyLines {
+				t.Fatalf("%+v", rep)
+			}
+			s := rep.String()
+			if !strings.HasPrefix(s, fmt.Sprint(rep.code)) || len(s) > 4*maxWords || strings.ContainsAny(s, "\r\n\x1b\x00") {
+				t.Fatalf("%q", s)
+			}
+			if e := rep.enhanced(); e != "" && e[0] != s[0] {
+				t.Fatalf("%q in %q", e, s)
+			}
+			_ = replyError("RCPT", rep)
+			parseExtensions(rep.lines)
+		}
+	})
+}
+
+func FuzzEncoder(f *testing.F) {
+	f.Add([]byte("a\r\n.\r\nb"), 3)
+	f.Add([]byte("\r\r\n\n.\n\x00.\r\x00\n"), 2)
+	f.Fuzz(func(t *testing.T, body []byte, cut int) {
+		var whole, cutUp encoder
+		want := whole.finish(whole.append(nil, body))
+		cut = min(max(cut, 0), len(body))
+		if got := cutUp.finish(cutUp.append(cutUp.append(nil, body[:cut]), body[cut:])); !bytes.Equal(got, want) {
+			t.Fatalf("cut at %d: %q, whole %q", cut, got, want)
+		}
+		lines := strings.Split(string(want), "\r\n")
+		if lines[len(lines)-1] != "" || strings.ContainsAny(strings.Join(lines, ""), "\r\n\x00") {
+			t.Fatalf("%q becomes %q", body, want)
+		}
+		var plain strings.Builder
+		for _, line := range lines[:len(lines)-1] {
+			if line == "." {
+				t.Fatalf("%q becomes %q, which ends early", body, want)
+			}
+			plain.WriteString(strings.TrimPrefix(line, ".") + "\r\n")
+		}
+		// Independently of the encoder: what arrives is the body with its line ends normalised.
+		norm := strings.NewReplacer("\x00", "").Replace(string(body))
+		norm = strings.NewReplacer("\r\n", "\r\n", "\r", "\r\n", "\n", "\r\n").Replace(norm)
+		if norm != "" && !strings.HasSuffix(norm, "\r\n") {
+			norm += "\r\n"
+		}
+		if plain.String() != norm {
+			t.Fatalf("%q arrives as %q", body, plain.String())
+		}
+	})
+}

@@ -1,0 +1,125 @@
+package relay
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// Error is why the connection or a recipient failed.
+type Error struct {
+	// Command is what it happened at: "greeting", "EHLO", "STARTTLS", "TLS", "AUTH PLAIN", "MAIL", "RCPT", "DATA", "QUIT";
+	// "content" is the message itself and the reply to it.
+	Command string
+	// Code is the server's, zero where it said nothing. Enhanced is its code by RFC 3463, or one of ours where we refuse ourselves.
+	Code     int
+	Enhanced string
+	// Line is the server's reply in its own words, lines joined by a blank; empty where it said nothing. Never a secret.
+	Line string
+	// Temporary: the same may succeed on another call. False: nothing will change until a person does something.
+	Temporary bool
+	// Hint is what a person can do about it; may be empty. Error doesn't contain it.
+	Hint string
+	// Err is the cause below, or our own reason; nil where Line says it.
+	Err error
+}
+
+func (e *Error) Error() string {
+	switch {
+	case e.Line != "" && e.Err != nil:
+		return fmt.Sprintf("smtp: %s: %v: %s", e.Command, e.Err, e.Line)
+	case e.Line != "":
+		return fmt.Sprintf("smtp: %s: %s", e.Command, e.Line)
+	case e.Command == "":
+		return fmt.Sprintf("smtp: %v", e.Err)
+	}
+	return fmt.Sprintf("smtp: %s: %v", e.Command, e.Err)
+}
+
+// Unwrap gives the cause, so that errors.Is finds a context's end or a body's own error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// replyError is a refusal by the server.
+func replyError(command string, r reply) *Error {
+	e := &Error{
+		Command: command, Code: r.code, Enhanced: r.enhanced(), Line: r.String(),
+		Temporary: r.class() == 4,
+	}
+	if r.class() != 4 && r.class() != 5 {
+		// Not a refusal but an answer to some other question. The two sides are out of step, which another connection may mend.
+		e.Temporary, e.Err = true, errors.New("the reply doesn't fit the command")
+		return e
+	}
+	// RFC 5321 §4.5.3.1.10: 552 for RCPT is an old way to say "too many recipients" and means 452, unless the enhanced code
+	// says that it is about the mailbox.
+	if command == "RCPT" && r.code == 552 && (e.Enhanced == "" || e.Enhanced == "5.5.3") {
+		e.Temporary = true
+	}
+	e.Hint = hintFor(r.code)
+	return e
+}
+
+func hintFor(code int) string {
+	switch code {
+	case 421:
+		return "the server ended the connection itself; it is tried again on the next call"
+	case 454:
+		return "the server can't check passwords just now; it is tried again on the next call"
+	case 530:
+		return "the server wants a log-in or TLS first: set user, password and TLS for the smarthost"
+	case 534, 538:
+		return "the server wants another way to log in; some providers need an application password"
+	case 535:
+		return "user name or password was refused: check both; some providers need an application password"
+	}
+	return ""
+}
+
+// lostError is a connection that ended or fell silent. The cause is kept; words for the usual ones.
+func lostError(command string, patience time.Duration, err error) *Error {
+	switch {
+	case errors.Is(err, errNotSMTP):
+		return &Error{
+			Command: command, Temporary: true, Err: err,
+			Hint: "check host, port and TLS mode; something else than a mail server may have answered",
+		}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("nothing moved on the line for %v: %w", patience, err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		err = fmt.Errorf("the server closed the connection: %w", err)
+	default:
+		err = fmt.Errorf("the connection was lost: %w", err)
+	}
+	return &Error{Command: command, Temporary: true, Err: err}
+}
+
+// tlsError is a handshake that failed: for good if the certificate or the server says no, else as a lost connection.
+func tlsError(patience time.Duration, err error) *Error {
+	e := &Error{Command: "TLS", Err: err}
+	var (
+		host    x509.HostnameError
+		unknown x509.UnknownAuthorityError
+		invalid x509.CertificateInvalidError
+		record  tls.RecordHeaderError
+		alert   tls.AlertError
+		verify  *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &host):
+		e.Hint = "the certificate is for another name: use the server name that the provider gives"
+	case errors.As(err, &unknown):
+		e.Hint = "the certificate's issuer is unknown here: update the system's root certificates, or name the provider's own"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		e.Hint = "the certificate is out of date, or this computer's clock is wrong: check the clock first"
+	case errors.As(err, &record):
+		e.Hint = "the server doesn't speak TLS on this port: check port and TLS mode (465 implicit, 587 starttls)"
+	case errors.As(err, &alert), errors.As(err, &verify):
+	default:
+		return lostError("TLS", patience, err)
+	}
+	return e
+}

@@ -1,0 +1,266 @@
+package relay
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"io"
+	"math/big"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// smarthost is an SMTP server for one connection: it speaks the wire, keeps what it accepted and all it was told, and answers out of
+// the ordinary where a test says so. It takes CRLF.CRLF alone for the end of a message.
+type smarthost struct {
+	offers  []string          // EHLO keywords
+	answers map[string]string // by the whole command line, or by its verb; "content" for the final dot. "HANGUP" closes, "MUTE" says nothing
+	cert    *tls.Certificate  // for STARTTLS
+	secure  []string          // EHLO keywords after TLS; nil means the same as before
+	greet   string
+	user    string // with password "secret"
+
+	mu       sync.Mutex
+	commands []string
+	accepted []letter
+	writes   [][]string // commands by the write in which they came, as far as a pipe shows it
+}
+
+// letter is a message as the server accepted it.
+type letter struct {
+	from string
+	to   []string
+	body string // unstuffed
+}
+
+// serve speaks until the client goes. What it reads ahead is what the client sent in one group.
+func (s *smarthost) serve(conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	r := bufio.NewReader(conn)
+	offers := s.offers
+	if s.greet == "" {
+		s.greet = "220 smarthost.example ESMTP"
+	}
+	if !s.say(conn, s.greet) {
+		return
+	}
+	var mail letter
+	open := false
+	for {
+		line, ok := s.hear(r)
+		if !ok {
+			return
+		}
+		verb := strings.ToUpper(strings.FieldsFunc(line+" ", func(r rune) bool { return r == ' ' || r == ':' })[0])
+		answer, given := s.answers[line]
+		if !given {
+			answer, given = s.answers[verb]
+		}
+		if !given {
+			answer = "250 2.0.0 ok"
+		}
+		refused := given && answer[0] != '2' && answer[0] != '3'
+		switch verb {
+		case "EHLO":
+			if !given {
+				answer = "250-" + strings.Join(append([]string{"smarthost.example"}, offers...), "\r\n250-")
+				cut := strings.LastIndex(answer, "250-")
+				answer = answer[:cut] + "250 " + answer[cut+4:]
+			}
+		case "STARTTLS":
+			if given {
+				break
+			}
+			s.say(conn, "220 go on")
+			conn = tls.Server(conn, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*s.cert}})
+			r = bufio.NewReader(conn)
+			if s.secure != nil {
+				offers = s.secure
+			}
+			continue
+		case "AUTH":
+			if !given {
+				answer = s.auth(conn, r, line)
+			}
+		case "MAIL":
+			if !given && open {
+				answer, refused = "503 5.5.1 nested MAIL", true
+			}
+			if !refused {
+				mail, open = letter{from: path(line)}, true
+			}
+		case "RCPT":
+			if !given && !open {
+				answer, refused = "503 5.5.1 no MAIL", true
+			}
+			if !refused {
+				mail.to = append(mail.to, path(line))
+			}
+		case "RSET":
+			mail, open = letter{}, false
+		case "DATA":
+			if !given {
+				answer = "354 go on"
+				if len(mail.to) == 0 {
+					answer = "554 5.5.1 no valid recipients"
+				}
+			}
+			if answer[0] == '3' {
+				if !s.say(conn, answer) {
+					return
+				}
+				if answer = s.data(r, &mail); answer == "" {
+					return
+				}
+				mail, open = letter{}, false
+			}
+		case "QUIT":
+			s.say(conn, "221 bye")
+			return
+		}
+		if !s.say(conn, answer) || strings.HasPrefix(answer, "421") {
+			return
+		}
+	}
+}
+
+// hear reads a command line. Like the best servers it knows lines that end with CRLF only.
+func (s *smarthost) hear(r *bufio.Reader) (string, bool) {
+	more := r.Buffered() > 0
+	line, err := r.ReadString('\n')
+	if err != nil || !strings.HasSuffix(line, "\r\n") {
+		return "", false
+	}
+	line = line[:len(line)-2]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commands = append(s.commands, line)
+	if more {
+		s.writes[len(s.writes)-1] = append(s.writes[len(s.writes)-1], line)
+	} else {
+		s.writes = append(s.writes, []string{line})
+	}
+	return line, true
+}
+
+func (s *smarthost) say(conn net.Conn, answer string) bool {
+	switch answer {
+	case "HANGUP":
+		return false
+	case "MUTE":
+		return true
+	}
+	_, err := io.WriteString(conn, answer+"\r\n")
+	return err == nil
+}
+
+// data reads content up to CRLF.CRLF and accepts it, before it says so: "" if the line died first.
+func (s *smarthost) data(r *bufio.Reader, mail *letter) string {
+	var raw []byte
+	for !bytes.Equal(raw, []byte(".\r\n")) && !bytes.HasSuffix(raw, []byte("\r\n.\r\n")) {
+		b, err := r.ReadByte()
+		if err != nil {
+			return ""
+		}
+		raw = append(raw, b)
+	}
+	text := strings.ReplaceAll("\r\n"+string(raw[:len(raw)-3]), "\r\n.", "\r\n")
+	mail.body = text[2:]
+	answer, given := s.answers["content"]
+	if !given {
+		answer = "250 2.0.0 queued as 7"
+		if len(mail.to) == 0 {
+			return "554 5.5.1 no valid recipients"
+		}
+	}
+	if answer[0] == '2' || answer == "MUTE" || answer == "HANGUP" {
+		s.mu.Lock()
+		s.accepted = append(s.accepted, *mail)
+		s.mu.Unlock()
+	}
+	if answer == "HANGUP" {
+		return ""
+	}
+	return answer
+}
+
+func (s *smarthost) auth(conn net.Conn, r *bufio.Reader, line string) string {
+	ask := func(prompt string) string {
+		s.say(conn, "334 "+base64.StdEncoding.EncodeToString([]byte(prompt)))
+		got, _ := s.hear(r)
+		b, _ := base64.StdEncoding.DecodeString(got)
+		return string(b)
+	}
+	var got string
+	switch f := strings.Fields(line); {
+	case f[1] == "LOGIN":
+		got = "\x00" + ask("Username:") + "\x00" + ask("Wachtwoord")
+	case len(f) == 3:
+		b, _ := base64.StdEncoding.DecodeString(f[2])
+		got = string(b)
+	default:
+		got = ask("")
+	}
+	if got != "\x00"+s.user+"\x00secret" {
+		return "535 5.7.8 no such user, or wrong password (" + got[strings.LastIndex(got, "\x00")+1:] + ")"
+	}
+	return "235 2.7.0 welcome"
+}
+
+func path(line string) string {
+	_, rest, _ := strings.Cut(line, "<")
+	addr, _, _ := strings.Cut(rest, ">")
+	return addr
+}
+
+// start serves one end of a cable and gives the other; the test ends when the server has.
+func (s *smarthost) start(t testing.TB) net.Conn {
+	c := newCable(lane{limit: -1}, lane{limit: -1})
+	var wg sync.WaitGroup
+	wg.Go(func() { s.serve(c.far) })
+	t.Cleanup(func() {
+		c.close()
+		wg.Wait()
+	})
+	return c.near
+}
+
+func (s *smarthost) letters() []letter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accepted
+}
+
+// certificate is one for smarthost.example, good at any time a test may think it is.
+var certificate = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "smarthost.example"},
+		DNSNames:  []string{"smarthost.example"},
+		NotBefore: time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+})
