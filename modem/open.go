@@ -21,6 +21,22 @@ func (e *OpenError) Error() string { return fmt.Sprintf("modem: port %s: %v", e.
 // Unwrap returns the cause.
 func (e *OpenError) Unwrap() error { return e.Err }
 
+// Absent says that there is no such port: nothing is plugged in under that name.
+func (e *OpenError) Absent() bool { return absent(e.Err) }
+
+func absent(err error) bool {
+	return codeOf(err) == serial.PortNotFound || errors.Is(err, fs.ErrNotExist)
+}
+
+// codeOf is the library's code of an error, -1 when it has none.
+func codeOf(err error) serial.PortErrorCode {
+	var pe *serial.PortError
+	if errors.As(err, &pe) {
+		return pe.Code()
+	}
+	return -1
+}
+
 // OpenPort opens a serial port with 8 data bits, no parity, 1 stop bit. The library
 // forces hardware flow control off; where the system lets us (Linux) and the modem
 // raises CTS, it is switched on again. The error is an *OpenError.
@@ -41,11 +57,7 @@ func OpenPort(name string, baud int) (serial.Port, error) {
 }
 
 func openHint(name string, err error) string {
-	var pe *serial.PortError
-	code := serial.PortErrorCode(-1)
-	if errors.As(err, &pe) {
-		code = pe.Code()
-	}
+	code := codeOf(err)
 	switch {
 	case code == serial.PortBusy:
 		if who := holder(name); who != "" {
@@ -54,7 +66,7 @@ func openHint(name string, err error) string {
 		return "another program is using the port"
 	case code == serial.PermissionDenied || errors.Is(err, fs.ErrPermission):
 		return "this user may not open the port: add it to the group that owns it (dialout on Debian, uucp on Arch and Red Hat) and log in again"
-	case code == serial.PortNotFound || errors.Is(err, fs.ErrNotExist):
+	case absent(err):
 		if ports, err := serial.GetPortsList(); err == nil && len(ports) > 0 {
 			return "there is no such port; there are: " + strings.Join(ports, ", ")
 		}
