@@ -1,0 +1,99 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"outpost/queue"
+)
+
+// ErrNotRunning says that no daemon answers on the socket.
+var ErrNotRunning = errors.New("the daemon is not running")
+
+// Client talks to a daemon. Its methods may be called from any goroutine.
+type Client struct {
+	http *http.Client
+	path string
+}
+
+// NewClient makes a Client for the socket at path. It connects when asked.
+func NewClient(path string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+	return &Client{path: path, http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// Status asks for the state of the office.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	return s, c.get(ctx, "/status", &s)
+}
+
+// Queue asks for the messages in the queue.
+func (c *Client) Queue(ctx context.Context) (ms []queue.Message, err error) {
+	return ms, c.get(ctx, "/queue", &ms)
+}
+
+// Calls asks for the newest rows of the ledger.
+func (c *Client) Calls(ctx context.Context, limit int) (calls []queue.Call, err error) {
+	return calls, c.get(ctx, fmt.Sprintf("/calls?limit=%d", limit), &calls)
+}
+
+// Connect asks for a call, hands each event to onLine as it happens, and gives
+// the last line.
+func (c *Client) Connect(ctx context.Context, reason string, onLine func(Line)) (Line, error) {
+	body, err := c.do(ctx, http.MethodPost, "/connect?reason="+url.QueryEscape(reason))
+	if err != nil {
+		return Line{}, err
+	}
+	defer body.Close()
+	dec := json.NewDecoder(body)
+	for {
+		var l Line
+		if err := dec.Decode(&l); err != nil {
+			return Line{}, fmt.Errorf("the daemon went away during the call: %w", err)
+		}
+		if l.Call != nil {
+			return l, nil
+		}
+		onLine(l)
+	}
+}
+
+func (c *Client) get(ctx context.Context, path string, v any) error {
+	body, err := c.do(ctx, http.MethodGet, path)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return json.NewDecoder(body).Decode(v)
+}
+
+func (c *Client) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://outpost"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return nil, fmt.Errorf("%w (%v)", ErrNotRunning, op.Err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return nil, errors.New("daemon: " + strings.TrimSpace(string(text)))
+	}
+	return resp.Body, nil
+}

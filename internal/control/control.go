@@ -1,0 +1,48 @@
+// Package control is the local socket between the commands and the running
+// daemon: HTTP with JSON over a Unix socket that only its owner can open.
+//
+//	GET  /status           dispatch.Status and what waits
+//	GET  /queue            the messages in the queue
+//	GET  /calls?limit=N    the ledger, newest first
+//	POST /connect?reason=  places a call; answers with one JSON object a line:
+//	                       {"event":…} as they happen, then {"call":…,"error":…}
+//
+// The database is locked while the daemon runs, so this is the only way in. The
+// package decides nothing; it passes on.
+package control
+
+import (
+	"context"
+
+	"outpost/internal/dispatch"
+	"outpost/internal/session"
+	"outpost/queue"
+)
+
+// Daemon is what the socket serves.
+type Daemon struct {
+	Status  func() (Status, error)
+	Queue   func() ([]queue.Message, error)
+	Calls   func(limit int) ([]queue.Call, error)
+	Connect func(ctx context.Context, reason string) (queue.Call, error)
+	Events  func() (events <-chan session.Event, stop func())
+}
+
+// Status is the state of the whole office.
+type Status struct {
+	dispatch.Status
+	Waiting      int   `json:"waiting"`       // messages for the smarthost
+	WaitingBytes int64 `json:"waiting_bytes"` // their octets
+	Undelivered  int   `json:"undelivered"`   // messages not yet in a Maildir
+	Failed       int   `json:"failed"`        // messages refused for good, kept
+}
+
+// Line is one line of the answer to /connect: an event, or the end.
+type Line struct {
+	Event *session.Event `json:"event,omitempty"`
+	Call  *queue.Call    `json:"call,omitempty"`
+	Error string         `json:"error,omitempty"`
+	Hint  string         `json:"hint,omitempty"`
+	// NoCall says that no call was needed; Error says why.
+	NoCall bool `json:"no_call,omitempty"`
+}

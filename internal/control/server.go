@@ -1,0 +1,124 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"outpost/internal/session"
+	"outpost/queue"
+)
+
+// headerLimit bounds how long a command may take to say what it wants.
+const headerLimit = 10 * time.Second
+
+// Listen makes the socket at path, for its owner only. A socket that a daemon
+// left behind when it was killed is replaced; one that answers is an error.
+// The caller must hold the lock on the database, so that no second daemon can
+// get here.
+func Listen(path string) (net.Listener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("another outpost answers at %s", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Serve answers on l until ctx ends.
+func Serve(ctx context.Context, l net.Listener, d Daemon) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, d.Status) })
+	mux.HandleFunc("GET /queue", func(w http.ResponseWriter, _ *http.Request) { answer(w, d.Queue) })
+	mux.HandleFunc("GET /calls", func(w http.ResponseWriter, r *http.Request) {
+		limit, err := strconv.Atoi(r.FormValue("limit"))
+		if err != nil || limit < 1 {
+			http.Error(w, "limit must be a number above 0", http.StatusBadRequest)
+			return
+		}
+		answer(w, func() ([]queue.Call, error) { return d.Calls(limit) })
+	})
+	mux.HandleFunc("POST /connect", d.connect)
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: headerLimit, BaseContext: func(net.Listener) context.Context { return ctx }}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func answer[T any](w http.ResponseWriter, get func() (T, error)) {
+	v, err := get()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // who asked has gone
+}
+
+// connect places a call and tells its events while it lasts.
+func (d Daemon) connect(w http.ResponseWriter, r *http.Request) {
+	events, stop := d.Events()
+	defer stop()
+	type outcome struct {
+		call queue.Call
+		err  error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		call, err := d.Connect(r.Context(), r.FormValue("reason"))
+		ended <- outcome{call, err}
+	}()
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	flush := http.NewResponseController(w)
+	say := func(l Line) bool { return enc.Encode(l) == nil && flush.Flush() == nil }
+	for {
+		select {
+		case e := <-events:
+			if !say(Line{Event: &e}) {
+				return
+			}
+		case out := <-ended:
+			for drained := false; !drained; {
+				select {
+				case e := <-events:
+					say(Line{Event: &e})
+				default:
+					drained = true
+				}
+			}
+			say(last(out.call, out.err))
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+func last(call queue.Call, err error) Line {
+	l := Line{Call: &call}
+	if err != nil {
+		l.Error, l.Hint = err.Error(), session.Advice(err)
+		l.NoCall = errors.Is(err, session.ErrNothingToDo)
+	}
+	return l
+}

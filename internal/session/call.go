@@ -1,0 +1,369 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"outpost/queue"
+)
+
+const (
+	// hangupTries is how often a call tries to bring its line down before it
+	// gives that to its owner with an OpenLineError.
+	hangupTries = 3
+	// hangupLimit bounds one try: PPP's last words over a satellite line, DTR,
+	// guard times and ATH take half a minute in the worst case.
+	hangupLimit = 45 * time.Second
+	// saveLimit bounds what is written down after a call, when its own context
+	// may be over.
+	saveLimit = 30 * time.Second
+)
+
+// call is one call under way. Its row is touched by several goroutines, under
+// mu; the phases only by the goroutine that runs it.
+type call struct {
+	s     *Session
+	route Route
+
+	upErr   error // why no carrier or no PPP
+	downErr error // why on-hook is not confirmed
+
+	mu      sync.Mutex
+	row     queue.Call
+	phase   string
+	phaseAt mark
+	ended   time.Time
+}
+
+// mark is where the meter stood at some moment.
+type mark struct {
+	at       time.Time
+	up, down int64
+}
+
+// begin writes the call down before the modem is touched, so that a crash
+// leaves a row that says a line may be open.
+func (s *Session) begin(ctx context.Context, route Route, reason string) (*call, error) {
+	c := &call{s: s, route: route}
+	row, err := s.opt.Queue.BeginCall(ctx, queue.Call{
+		Line: route.Line.Name(), Number: route.Line.Number(), Reason: reason,
+		Begun: time.Now(), Currency: route.Tariff.Currency,
+	})
+	if err != nil {
+		return c, fmt.Errorf("no call without a row in the ledger: %w", err)
+	}
+	c.row = row
+	return c, nil
+}
+
+func (c *call) line() Line { return c.route.Line }
+
+// run is the call. It returns when the line is down or cannot be brought down.
+func (c *call) run(ctx context.Context) queue.Call {
+	working, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	guarded := make(chan struct{})
+	go func() {
+		defer close(guarded)
+		c.watch(done, cancel)
+	}()
+	c.upErr = c.safely("call", func() error { return c.work(working, cancel) })
+	cancel(nil)
+	c.hangUp(ctx)
+	close(done)
+	<-guarded
+	return c.finish(ctx)
+}
+
+// work brings the line up and uses it. Its error is why the line did not come
+// up; what happens on a line that is up are problems.
+func (c *call) work(ctx context.Context, cancel context.CancelCauseFunc) error {
+	if err := c.line().Up(ctx, c.beginPhase); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		c.problem("no connection", err)
+		return err
+	}
+	c.answered(ctx)
+	c.beginPhase(Exchanging)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-c.line().Lost():
+			cancel(ErrLost)
+		case <-stop:
+		}
+	}()
+	go c.tick(stop)
+	c.exchange(ctx)
+	if cause := context.Cause(ctx); cause != nil {
+		c.problem("the call ended early", cause)
+	}
+	return nil
+}
+
+// exchange drains and pulls at the same time, so that both directions of the
+// line are full.
+func (c *call) exchange(ctx context.Context) {
+	var jobs sync.WaitGroup
+	job := func(what string, f func() error) {
+		jobs.Go(func() {
+			// A line that is gone has one cause; it is told once, not per job.
+			if err := c.safely(what, f); err != nil && !c.over(ctx) {
+				c.problem(what, err)
+			}
+		})
+	}
+	if c.s.opt.Smarthost != nil {
+		job("smarthost "+c.s.opt.Smarthost.Address, func() error { return c.drain(ctx) })
+	}
+	slots := make(chan struct{}, max(1, c.route.BoxesAtOnce))
+	for _, box := range c.s.opt.Boxes {
+		job("box "+box.Name, func() error {
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+				return c.pull(ctx, box)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}
+	jobs.Wait()
+}
+
+// over says that the work has to stop: the line is gone, or the call is to end.
+func (c *call) over(ctx context.Context) bool {
+	select {
+	case <-c.line().Lost():
+		return true
+	case <-ctx.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// safely turns a panic into an error, so that the line comes down and the rest
+// of the work goes on. The stack goes to the log.
+func (c *call) safely(what string, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("internal fault: %v", p)
+			c.s.log.Error("panic", "call", c.row.ID, "in", what, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	return f()
+}
+
+// answered stores that the meter runs, for the row that a crash would leave.
+func (c *call) answered(ctx context.Context) {
+	c.mu.Lock()
+	c.row.Connected = c.line().Connected()
+	row := c.row
+	c.mu.Unlock()
+	if err := c.s.opt.Queue.SaveCall(ctx, row); err != nil {
+		c.problem("ledger", err)
+	}
+}
+
+// tick tells the progress once a second: a person who watches a meter wants to
+// see it move, and more often helps nobody.
+func (c *call) tick(stop <-chan struct{}) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			c.emit(Event{Kind: Progress})
+		case <-stop:
+			return
+		}
+	}
+}
+
+// watch is the watchdog. At the hard limit it ends the work; if the line is not
+// down a hang-up's time later, whatever holds the call up, it brings the line
+// down itself, again and again.
+func (c *call) watch(done <-chan struct{}, cancel context.CancelCauseFunc) {
+	limit := time.NewTimer(c.route.MaxCall)
+	defer limit.Stop()
+	for reached := false; ; reached = true {
+		select {
+		case <-done:
+			return
+		case <-limit.C:
+		}
+		cancel(ErrMaxCall)
+		if reached {
+			c.emit(Event{Kind: Alarm, Text: "the hard limit has passed and the line is not down; the watchdog hangs up"})
+			ctx, stop := context.WithTimeout(context.Background(), hangupLimit)
+			_ = c.line().Down(ctx) // the call's own hang-up reports the state
+			stop()
+		}
+		limit.Reset(hangupLimit)
+	}
+}
+
+// hangUp brings the line down and says so loudly when it can't.
+func (c *call) hangUp(ctx context.Context) {
+	c.beginPhase(HangingUp)
+	for try := range hangupTries {
+		c.downErr = c.safely("hang-up", func() error {
+			limited, stop := context.WithTimeout(context.WithoutCancel(ctx), hangupLimit)
+			defer stop()
+			return c.line().Down(limited)
+		})
+		if c.downErr == nil {
+			break
+		}
+		c.emit(Event{Kind: Alarm, Text: fmt.Sprintf("hang-up not confirmed (try %d of %d): %v", try+1, hangupTries, c.downErr)})
+	}
+	c.mu.Lock()
+	c.ended = time.Now()
+	c.mu.Unlock()
+	c.endPhase()
+}
+
+// finish completes the row and stores it.
+func (c *call) finish(ctx context.Context) queue.Call {
+	up, down := c.line().Counters()
+	metered := c.metered()
+	charge := c.route.Tariff.Charge(metered)
+	c.mu.Lock()
+	c.row.Connected = c.line().Connected()
+	c.row.Ended = c.ended
+	c.row.Metered, c.row.Units = metered, charge.Units
+	c.row.Cost = c.route.Tariff.Text(charge.Amount)
+	c.row.Up, c.row.Down = up, down
+	c.row.OnHook = c.downErr == nil
+	c.row.Transcript = c.line().Transcript()
+	switch {
+	case c.downErr != nil:
+		c.row.Error = (&OpenLineError{Line: c.row.Line, Err: c.downErr}).Error()
+	case c.upErr != nil:
+		c.row.Error = c.upErr.Error()
+	}
+	row := c.row
+	c.mu.Unlock()
+	limited, stop := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
+	defer stop()
+	if err := c.s.opt.Queue.SaveCall(limited, row); err != nil {
+		c.problem("ledger", err)
+	}
+	c.emit(Event{Kind: Ended, Text: summary(row)})
+	return row
+}
+
+func summary(row queue.Call) string {
+	if row.Connected.IsZero() {
+		return "not connected: " + row.Error
+	}
+	s := fmt.Sprintf("%d sent, %d collected, %s on the line, %s %s", row.Sent, row.Collected, row.Metered.Round(time.Second), row.Cost, row.Currency)
+	if n := len(row.Problems); n > 0 {
+		s += fmt.Sprintf(", %d problems", n)
+	}
+	return s
+}
+
+// metered is how long the line has been up so far, or was.
+func (c *call) metered() time.Duration {
+	connected := c.line().Connected()
+	if connected.IsZero() {
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended.IsZero() {
+		return c.ended.Sub(connected)
+	}
+	return time.Since(connected)
+}
+
+// problem notes a line for a person: what, why, and what to do about it.
+func (c *call) problem(what string, err error) {
+	text := what + ": " + Explain(err)
+	c.mu.Lock()
+	c.row.Problems = append(c.row.Problems, text)
+	c.mu.Unlock()
+	c.emit(Event{Kind: Problem, Text: text})
+}
+
+func (c *call) phaseName() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase
+}
+
+func (c *call) count(f func(row *queue.Call)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(&c.row)
+}
+
+// beginPhase ends the phase before and begins the next.
+func (c *call) beginPhase(name string) {
+	c.endPhase()
+	up, down := c.line().Counters()
+	c.mu.Lock()
+	c.phase, c.phaseAt = name, mark{time.Now(), up, down}
+	c.mu.Unlock()
+	c.emit(Event{Kind: PhaseBegan})
+}
+
+func (c *call) endPhase() {
+	up, down := c.line().Counters()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase == "" {
+		return
+	}
+	from := c.phaseAt
+	c.row.Phases = append(c.row.Phases, queue.Phase{
+		Name: c.phase, Begun: from.at, Duration: time.Since(from.at),
+		Up: up - from.up, Down: down - from.down, Cost: c.phaseCost(c.phase, from.at),
+	})
+	c.phase = ""
+}
+
+// phaseCost is what the meter rose by in a phase that began at from. A billing
+// unit counts for the phase that began it; the first begins with the answer, so
+// dialling is free and linking bears the set-up fee.
+func (c *call) phaseCost(name string, from time.Time) string {
+	t := c.route.Tariff
+	connected := c.line().Connected()
+	if connected.IsZero() || name == Dialling {
+		return t.Text(t.Charge(0).Amount)
+	}
+	var before time.Duration
+	if name != Linking {
+		before = from.Sub(connected)
+	}
+	return t.Text(t.Charge(time.Since(connected)).Amount.Sub(t.Charge(before).Amount))
+}
+
+// Explain gives an error with the advice that it carries, in one line for a
+// person.
+func Explain(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if advice := Advice(err); advice != "" {
+		text += " (" + advice + ")"
+	}
+	return text
+}
+
+// Advice gives what a person can do about an error, "" when it doesn't say.
+func Advice(err error) string {
+	var advised interface{ Advice() string }
+	if errors.As(err, &advised) {
+		return advised.Advice()
+	}
+	return ""
+}

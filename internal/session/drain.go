@@ -1,0 +1,235 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"outpost/internal/relay"
+	"outpost/queue"
+	"outpost/spool"
+)
+
+// brokenTries is how many connections in a row may break without a message
+// getting through before the drain stops: a server that breaks every time does
+// so again, and each try costs a handshake.
+const brokenTries = 3
+
+// replyTooMany is a server's "too many recipients": those left over are taken
+// in another transaction of the same connection (RFC 5321 §4.5.3.1.10).
+const replyTooMany = 452
+
+// drain sends everything that waits for the smarthost over one connection,
+// small messages first so that one big one blocks nobody. A message that comes
+// in meanwhile goes along.
+func (c *call) drain(ctx context.Context) error {
+	d := &drain{call: c, tried: make(map[spool.ID]bool)}
+	defer d.close(ctx)
+	for {
+		m, ok, err := d.next()
+		if err != nil || !ok {
+			return err
+		}
+		if err := d.open(ctx); err != nil {
+			return err
+		}
+		if err := d.send(ctx, m); err != nil {
+			if c.over(ctx) {
+				return err
+			}
+			c.problem("message "+string(m.ID), err)
+			if d.broken >= brokenTries {
+				return fmt.Errorf("gave up after %d broken connections: %w", d.broken, err)
+			}
+		}
+	}
+}
+
+// drain is the outgoing half of a call.
+type drain struct {
+	call   *call
+	client *relay.Client
+	tried  map[spool.ID]bool
+	broken int // connections in a row that ended without a message sent
+}
+
+// next picks the smallest message that waits and was not tried in this call.
+func (d *drain) next() (queue.Message, bool, error) {
+	waiting, err := d.call.s.opt.Queue.Waiting(queue.Remote)
+	if err != nil {
+		return queue.Message{}, false, err
+	}
+	waiting = slices.DeleteFunc(waiting, func(m queue.Message) bool { return d.tried[m.ID] })
+	if len(waiting) == 0 {
+		return queue.Message{}, false, nil
+	}
+	return slices.MinFunc(waiting, func(a, b queue.Message) int {
+		return cmp.Or(cmp.Compare(a.Size, b.Size), a.Received.Compare(b.Received))
+	}), true, nil
+}
+
+// open connects to the smarthost unless there is a connection.
+func (d *drain) open(ctx context.Context) error {
+	if d.client != nil {
+		return nil
+	}
+	host := d.call.s.opt.Smarthost
+	conn, err := d.call.line().DialContext(ctx, "tcp", host.Address)
+	if err != nil {
+		return err
+	}
+	d.client, err = relay.Open(ctx, conn, host.Relay)
+	return err
+}
+
+// close ends the connection in order if it can.
+func (d *drain) close(ctx context.Context) {
+	if d.client != nil {
+		_ = d.client.Quit(ctx) // what was answered stands, whatever QUIT meets
+	}
+}
+
+// send tries one message and stores what became of each recipient. An error
+// means that this message or the connection failed as a whole.
+func (d *drain) send(ctx context.Context, m queue.Message) error {
+	d.tried[m.ID] = true
+	to, err := d.mark(ctx, m.ID)
+	if err != nil || len(to) == 0 {
+		return err
+	}
+	body, err := d.call.s.opt.Queue.Body(m.ID)
+	if err != nil {
+		return errors.Join(err, d.unreadable(ctx, m.ID, err))
+	}
+	defer body.Close()
+	results, broken := d.client.Send(ctx, relay.Message{
+		From: m.From, To: to, Size: m.Size, EightBit: m.EightBit, UTF8: m.UTF8, Body: body,
+	})
+	accepted := d.settle(ctx, m, results)
+	if broken != nil {
+		_ = d.client.Close()
+		d.client = nil
+		d.broken++
+	}
+	if accepted > 0 {
+		d.broken = 0
+		d.tried[m.ID] = !tooMany(results)
+	}
+	return broken
+}
+
+// tooMany says that the server wants the rest of the recipients separately.
+func tooMany(results []relay.Result) bool {
+	return slices.ContainsFunc(results, func(r relay.Result) bool {
+		var e *relay.Error
+		return errors.As(r.Err, &e) && e.Code == replyTooMany && e.Command == "RCPT"
+	})
+}
+
+// mark notes that the waiting recipients of a message are being sent to, so
+// that a crash from here on leaves them doubtful, and gives their addresses.
+func (d *drain) mark(ctx context.Context, id spool.ID) (to []string, err error) {
+	err = d.call.s.opt.Queue.Update(ctx, id, func(m *queue.Message) error {
+		to = nil
+		for i := range m.To {
+			r := &m.To[i]
+			if r.Where != queue.Remote || r.State != queue.Waiting {
+				continue
+			}
+			r.State, r.At, r.Call = queue.Sending, time.Now(), d.call.row.ID
+			r.Attempts++
+			to = append(to, r.Addr)
+		}
+		return nil
+	})
+	return to, err
+}
+
+// settle stores the results of a transaction and tells them. It does so even
+// when the call is over: what the server said must not be forgotten.
+func (d *drain) settle(ctx context.Context, m queue.Message, results []relay.Result) (accepted int) {
+	limited, stop := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
+	defer stop()
+	left := results
+	err := d.call.s.opt.Queue.Update(limited, m.ID, func(m *queue.Message) error {
+		left = results
+		for i := range m.To {
+			if m.To[i].State == queue.Sending && len(left) > 0 && left[0].To == m.To[i].Addr {
+				apply(&m.To[i], left[0])
+				left = left[1:]
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		d.call.problem("message "+string(m.ID), fmt.Errorf("its result could not be stored: %w", err))
+	}
+	for _, r := range results {
+		if r.Err == nil {
+			accepted++
+		}
+		d.tell(m, r)
+	}
+	d.call.count(func(row *queue.Call) {
+		if accepted > 0 {
+			row.Sent++
+			row.SentBytes += m.Size
+		}
+	})
+	return accepted
+}
+
+// apply puts one result into a recipient's state.
+func apply(to *queue.Recipient, r relay.Result) {
+	to.Reply = r.Reply
+	if r.Err == nil {
+		to.State, to.Doubtful = queue.Sent, false
+		return
+	}
+	to.State = queue.Failed
+	if temporary(r.Err) {
+		to.State = queue.Waiting
+		to.Doubtful = to.Doubtful || r.Doubtful
+	}
+}
+
+func temporary(err error) bool {
+	var e *relay.Error
+	return !errors.As(err, &e) || e.Temporary
+}
+
+func (d *drain) tell(m queue.Message, r relay.Result) {
+	e := Event{Message: string(m.ID), To: r.To, Bytes: m.Size}
+	switch {
+	case r.Err == nil:
+		e.Kind = Sent
+	case temporary(r.Err):
+		e.Kind, e.Text = Deferred, Explain(r.Err)
+	default:
+		e.Kind, e.Text = Failed, Explain(r.Err)
+		d.call.count(func(row *queue.Call) {
+			row.Failed++
+			row.Problems = append(row.Problems, "to "+r.To+": "+e.Text)
+		})
+	}
+	d.call.emit(e)
+}
+
+// unreadable sets a message aside whose body is damaged: it would be tried in
+// every call and never go. If only the reading failed, it waits for the next.
+func (d *drain) unreadable(ctx context.Context, id spool.ID, why error) error {
+	if errors.Is(why, queue.ErrCorrupt) {
+		return d.call.s.opt.Queue.Quarantine(ctx, id, why.Error())
+	}
+	return d.call.s.opt.Queue.Update(ctx, id, func(m *queue.Message) error {
+		for i := range m.To {
+			if r := &m.To[i]; r.State == queue.Sending {
+				r.State, r.Reply = queue.Waiting, why.Error()
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,180 @@
+// Package session is one call, from dialling to hang-up: everything waiting
+// goes to the smarthost and every box is collected, at the same time, and then
+// the line comes down.
+//
+//	planning      is there anything to do?
+//	dialling      the lines in their order, until one answers
+//	linking       PPP, an address, a way to reach the provider
+//	exchanging    one SMTP connection drains; several POP3 connections pull
+//	hanging up    until on-hook is confirmed
+//
+// The invariant: every path out of a call, a panic included, goes through the
+// hang-up. A watchdog of its own holds the hard limit; if the call's own
+// goroutine should hang, it brings the line down by itself. A line that cannot
+// be confirmed to be down is an alarm and an error of the call, never silence.
+//
+// What was done stays done: each message's state is committed as it changes, so
+// a cut ends the call and not the work in it. One broken box, server or message
+// never stops the others; each becomes a line for a person in the call's
+// Problems.
+//
+// Every step is an Event; the progress display, the log and the ledger are
+// readers of the same stream. The package does not decide when to call: that is
+// package dispatch.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"outpost/internal/pop3"
+	"outpost/internal/relay"
+	"outpost/internal/tariff"
+	"outpost/queue"
+)
+
+// ErrNothingToDo says that no call was placed: nothing waits and there is no
+// box to collect.
+var ErrNothingToDo = errors.New("nothing to send and no box to collect")
+
+// ErrMaxCall is why a call was ended at its hard limit.
+var ErrMaxCall = errors.New("the call reached its hard limit (max_call_minutes)")
+
+// ErrLost is why the work of a call stopped when the line went down by itself.
+var ErrLost = errors.New("the line was lost")
+
+// OpenLineError says that a call ended and its line could not be confirmed to
+// be down. It may be costing money.
+type OpenLineError struct {
+	Line string
+	Err  error
+}
+
+func (e *OpenLineError) Error() string {
+	return fmt.Sprintf("line %s may still be open: %v", e.Line, e.Err)
+}
+
+// Unwrap gives what the hang-up met.
+func (e *OpenLineError) Unwrap() error { return e.Err }
+
+// Options is what a Session needs. Queue and Lines must be set.
+type Options struct {
+	Queue *queue.Queue
+	// Lines are tried in this order until one comes up.
+	Lines []Route
+	// Smarthost takes outgoing mail; nil: nothing is sent.
+	Smarthost *Smarthost
+	Boxes     []Box
+	// Recipients says who in the office gets what is collected from a box.
+	Recipients func(box string) []queue.Recipient
+	// OnEvent is told each step as it happens, from several goroutines but one
+	// at a time. It must not block. Nil: nobody is told.
+	OnEvent func(Event)
+	// Log takes one line an event; nil discards.
+	Log *slog.Logger
+}
+
+// Route is a line with its price and its limits.
+type Route struct {
+	Line   Line
+	Tariff tariff.Tariff
+	// MaxCall is the hard limit from the beginning of dialling; it must be
+	// positive.
+	MaxCall time.Duration
+	// BoxesAtOnce bounds how many boxes are collected side by side; zero means
+	// one.
+	BoxesAtOnce int
+}
+
+// Smarthost is the provider's server for outgoing mail.
+type Smarthost struct {
+	Address string // host:port
+	Relay   relay.Options
+}
+
+// Box is a POP3 account to collect.
+type Box struct {
+	Name string
+	// Account names the account at its server for good, such as
+	// ann@pop.provider.example. What was collected is remembered under it, so
+	// that giving the box another name doesn't collect everything again.
+	Account string
+	Address string // host:port
+	POP3    pop3.Options
+}
+
+// Session places calls, one at a time.
+type Session struct {
+	opt  Options
+	log  *slog.Logger
+	busy sync.Mutex // held during a call
+	tell sync.Mutex // one event at a time
+}
+
+// New makes a Session. It does nothing until Call.
+func New(opt Options) *Session {
+	log := opt.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Session{opt: opt, log: log}
+}
+
+// Call places one call and gives its row of the ledger, which is stored
+// whatever happened. reason is why, in words for the report; asked says that a
+// person wants the call even if there is nothing to do. Calls wait for each
+// other. When ctx ends the call is ended in order: what was begun stops, the
+// line comes down.
+//
+// The error is ErrNothingToDo, *OpenLineError, or why no line came up; single
+// boxes and messages that failed are in the row's Problems and not an error.
+func (s *Session) Call(ctx context.Context, reason string, asked bool) (queue.Call, error) {
+	s.busy.Lock()
+	defer s.busy.Unlock()
+	if work, err := s.work(); err != nil {
+		return queue.Call{}, err
+	} else if !work && !asked {
+		return queue.Call{}, ErrNothingToDo
+	}
+	if len(s.opt.Lines) == 0 {
+		return queue.Call{}, errors.New("no line is configured")
+	}
+	var (
+		row      queue.Call
+		failures []error
+	)
+	for _, route := range s.opt.Lines {
+		c, err := s.begin(ctx, route, reason)
+		if err != nil {
+			return c.row, err
+		}
+		row = c.run(ctx)
+		if !row.OnHook {
+			return row, &OpenLineError{Line: row.Line, Err: c.downErr}
+		}
+		if c.upErr == nil {
+			return row, nil
+		}
+		failures = append(failures, c.upErr)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return row, errors.Join(failures...)
+}
+
+// work says whether a call would have anything to do.
+func (s *Session) work() (bool, error) {
+	if len(s.opt.Boxes) > 0 {
+		return true, nil
+	}
+	if s.opt.Smarthost == nil {
+		return false, nil
+	}
+	waiting, err := s.opt.Queue.Waiting(queue.Remote)
+	return len(waiting) > 0, err
+}

@@ -1,0 +1,487 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"outpost/internal/isp"
+	"outpost/internal/pop3"
+	"outpost/internal/relay"
+	"outpost/internal/tariff"
+	"outpost/queue"
+	"outpost/spool"
+)
+
+const password = "secret"
+
+// office is a queue, a provider on loopback and a line to it.
+type office struct {
+	t        *testing.T
+	queue    *queue.Queue
+	provider *isp.Provider
+	line     *fakeLine
+	opt      Options
+
+	mu     sync.Mutex
+	events []Event
+}
+
+func newOffice(t *testing.T, boxes map[string]isp.Box) *office {
+	t.Helper()
+	q, err := queue.Open(t.TempDir(), queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	p, err := isp.New(isp.Options{Domain: "provider.example", TLS: isp.TLSNone, Boxes: boxes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	services, err := p.ServeLoopback()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = services.Close() })
+	o := &office{t: t, queue: q, provider: p, line: newFakeLine("fake")}
+	o.line.dial = func(ctx context.Context, address string) (net.Conn, error) {
+		port := uint16(25)
+		if strings.HasPrefix(address, "pop.") {
+			port = 110
+		}
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", services.Addr(port))
+	}
+	o.opt = Options{
+		Queue:     q,
+		Lines:     []Route{o.route(o.line)},
+		Smarthost: &Smarthost{Address: "smtp.provider.example:25", Relay: relay.Options{TLS: relay.TLSNone}},
+		Recipients: func(box string) []queue.Recipient {
+			return []queue.Recipient{{Addr: box, Where: queue.Local}}
+		},
+		OnEvent: func(e Event) {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.events = append(o.events, e)
+		},
+	}
+	for name, box := range boxes {
+		o.opt.Boxes = append(o.opt.Boxes, Box{
+			Name: name, Account: name + "@pop.provider.example", Address: "pop.provider.example:110",
+			POP3: pop3.Options{TLS: pop3.TLSNone, User: name, Password: box.Password, AllowPlainAuth: true},
+		})
+	}
+	return o
+}
+
+func (o *office) route(l Line) Route {
+	return Route{
+		Line: l, MaxCall: time.Hour, BoxesAtOnce: 4,
+		Tariff: tariff.Tariff{Currency: "USD", PerMinute: decimal.RequireFromString("6"), Unit: 20 * time.Second},
+	}
+}
+
+func (o *office) submit(body string, to ...string) spool.ID {
+	o.t.Helper()
+	m := queue.Message{Origin: queue.Submitted, From: "ann@clinic.example"}
+	for _, a := range to {
+		m.To = append(m.To, queue.Recipient{Addr: a, Where: queue.Remote})
+	}
+	m, err := o.queue.Add(o.t.Context(), m, strings.NewReader("Subject: x\r\n\r\n"+body+"\r\n"))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return m.ID
+}
+
+func (o *office) call() (queue.Call, error) {
+	return New(o.opt).Call(o.t.Context(), "test", false)
+}
+
+// mustCall places a call that has to come up and go down.
+func (o *office) mustCall() queue.Call {
+	o.t.Helper()
+	row, err := o.call()
+	if err != nil {
+		o.t.Fatalf("call: %v", err)
+	}
+	if !row.OnHook || row.Ended.IsZero() {
+		o.t.Errorf("the row does not say on-hook: %+v", row)
+	}
+	return row
+}
+
+func (o *office) kinds() (kinds []Kind) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, e := range o.events {
+		if e.Kind != Progress {
+			kinds = append(kinds, e.Kind)
+		}
+	}
+	return kinds
+}
+
+func phases(row queue.Call) (names []string) {
+	for _, p := range row.Phases {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+func letter(text string) []byte { return []byte("Subject: in\r\n\r\n" + text + "\r\n") }
+
+func TestCallMovesEverythingBothWays(t *testing.T) {
+	o := newOffice(t, map[string]isp.Box{
+		"ann": {Password: password, Messages: [][]byte{letter("one"), letter("two")}},
+		"ben": {Password: password, Messages: [][]byte{letter("three")}},
+	})
+	o.submit("out", "x@far.example", "y@far.example")
+	o.submit(strings.Repeat("long ", 2000), "z@far.example")
+
+	row := o.mustCall()
+	if row.Sent != 2 || row.Collected != 3 || row.Deleted != 3 || len(row.Problems) != 0 {
+		t.Errorf("row: %+v", row)
+	}
+	if got, want := phases(row), []string{Dialling, Linking, Exchanging, HangingUp}; !slices.Equal(got, want) {
+		t.Errorf("phases %v, want %v", got, want)
+	}
+	if up, down := o.line.Counters(); row.Up != up || row.Down != down || up == 0 || down == 0 {
+		t.Errorf("octets %d/%d, line %d/%d", row.Up, row.Down, up, down)
+	}
+	if row.Units != 1 || row.Cost != "2.00" || row.Currency != "USD" {
+		t.Errorf("%d units, %s %s", row.Units, row.Cost, row.Currency)
+	}
+	if n := len(o.provider.Received()); n != 2 {
+		t.Errorf("the smarthost has %d messages", n)
+	}
+	local, err := o.queue.Waiting(queue.Local)
+	if err != nil || len(local) != 3 {
+		t.Errorf("%d collected messages wait for delivery, %v", len(local), err)
+	}
+	if out, _ := o.queue.Waiting(queue.Remote); len(out) != 0 {
+		t.Errorf("%d messages still wait for the smarthost", len(out))
+	}
+	stored, err := o.queue.Calls(1)
+	if err != nil || len(stored) != 1 || stored[0].ID != row.ID || stored[0].Cost != row.Cost {
+		t.Errorf("the ledger has %+v, %v", stored, err)
+	}
+}
+
+// Small messages go first, whatever came first.
+func TestSmallFirst(t *testing.T) {
+	o := newOffice(t, nil)
+	big := o.submit(strings.Repeat("big ", 5000), "big@far.example")
+	small := o.submit("small", "small@far.example")
+	o.mustCall()
+	got := o.provider.Received()
+	if len(got) != 2 || !bytes.Contains(got[0].Data, []byte("small")) {
+		t.Errorf("the order of %s and %s was not small first", big, small)
+	}
+}
+
+func TestNoCallWithoutWork(t *testing.T) {
+	o := newOffice(t, nil)
+	if _, err := o.call(); !errors.Is(err, ErrNothingToDo) {
+		t.Errorf("error is %v", err)
+	}
+	if o.line.downs != 0 || len(o.events) != 0 {
+		t.Error("the line was touched")
+	}
+	// Unless somebody asks for it.
+	row, err := New(o.opt).Call(t.Context(), "asked", true)
+	if err != nil || row.Connected.IsZero() {
+		t.Errorf("an asked call: %+v, %v", row, err)
+	}
+}
+
+// What one recipient is refused touches no other, and says why.
+func TestRefusedRecipients(t *testing.T) {
+	o := newOffice(t, nil)
+	o.provider.SetFaults(func(f *isp.Faults) {
+		f.RejectRecipients = map[string]string{"gone@far.example": "550 5.1.1 no such user", "later@far.example": "451 4.2.1 try later"}
+	})
+	id := o.submit("hello", "good@far.example", "gone@far.example", "later@far.example")
+	row := o.mustCall()
+	m, err := o.queue.Get(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []queue.State{queue.Sent, queue.Failed, queue.Waiting} {
+		if m.To[i].State != want {
+			t.Errorf("%s is %s, want %s (%s)", m.To[i].Addr, m.To[i].State, want, m.To[i].Reply)
+		}
+	}
+	if !strings.Contains(m.To[1].Reply, "no such user") || row.Failed != 1 {
+		t.Errorf("reply %q, row %+v", m.To[1].Reply, row)
+	}
+}
+
+// A box that cannot be collected and a smarthost that is away stop nobody else.
+func TestOneBrokenPartStopsNoOther(t *testing.T) {
+	o := newOffice(t, map[string]isp.Box{
+		"ann": {Password: password, Messages: [][]byte{letter("one")}},
+		"ben": {Password: password, Messages: [][]byte{letter("two")}},
+	})
+	o.provider.SetFaults(func(f *isp.Faults) { f.LockedBoxes = []string{"ben"}; f.SMTPAuthFails = true })
+	o.opt.Smarthost.Address = "smtp.provider.example:25"
+	o.opt.Smarthost.Relay.User, o.opt.Smarthost.Relay.Password, o.opt.Smarthost.Relay.AllowPlainAuth = "u", "p", true
+	id := o.submit("hello", "x@far.example")
+	row := o.mustCall()
+	if row.Collected != 1 {
+		t.Errorf("collected %d", row.Collected)
+	}
+	for _, want := range []string{"box ben", "smarthost"} {
+		if !slices.ContainsFunc(row.Problems, func(p string) bool { return strings.Contains(p, want) }) {
+			t.Errorf("no problem names %s: %q", want, row.Problems)
+		}
+	}
+	if m, err := o.queue.Get(id); err != nil || m.To[0].State != queue.Waiting {
+		t.Errorf("the message is %+v, %v", m, err)
+	}
+}
+
+// A message whose body is gone is set aside with its reason; the rest goes.
+func TestUnreadableBody(t *testing.T) {
+	dir := t.TempDir()
+	o := newOffice(t, nil)
+	q, err := queue.Open(dir, queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	o.queue, o.opt.Queue = q, q
+	bad := o.submit("bad", "bad@far.example")
+	o.submit("good and longer", "good@far.example")
+	removeBody(t, dir, bad)
+	row := o.mustCall()
+	if row.Sent != 1 || len(row.Problems) == 0 {
+		t.Errorf("row %+v", row)
+	}
+	if m, err := q.Get(bad); err != nil || m.To[0].State != queue.Held {
+		t.Errorf("the unreadable message is %+v, %v", m, err)
+	}
+}
+
+func TestNextLineWhenOneFails(t *testing.T) {
+	o := newOffice(t, nil)
+	o.submit("x", "x@far.example")
+	first := newFakeLine("first")
+	first.upErr = errors.New("BUSY")
+	o.opt.Lines = []Route{o.route(first), o.route(o.line)}
+	row := o.mustCall()
+	if row.Line != "fake" || row.Sent != 1 || first.downs != 1 {
+		t.Errorf("line %s, %d sent, first brought down %d times", row.Line, row.Sent, first.downs)
+	}
+	calls, err := o.queue.Calls(5)
+	if err != nil || len(calls) != 2 || !strings.Contains(calls[1].Error, "BUSY") || calls[1].Cost != "0.00" {
+		t.Errorf("ledger %+v, %v", calls, err)
+	}
+}
+
+func TestNoLineComesUp(t *testing.T) {
+	o := newOffice(t, nil)
+	o.submit("x", "x@far.example")
+	o.line.upErr = errors.New("NO DIALTONE")
+	row, err := o.call()
+	if err == nil || !strings.Contains(err.Error(), "NO DIALTONE") || !row.OnHook {
+		t.Errorf("%+v, %v", row, err)
+	}
+}
+
+// A panic on the way up still brings the line down.
+func TestPanicHangsUp(t *testing.T) {
+	o := newOffice(t, nil)
+	o.submit("x", "x@far.example")
+	o.line.upPanic = true
+	row, err := o.call()
+	if err == nil || o.line.downs == 0 || !row.OnHook {
+		t.Errorf("%+v, %v, downs %d", row, err, o.line.downs)
+	}
+}
+
+// A line that may be open is an alarm and an error, and no other line is dialled.
+func TestOpenLineIsLoud(t *testing.T) {
+	o := newOffice(t, nil)
+	o.submit("x", "x@far.example")
+	o.line.downErr, o.line.fails = errors.New("carrier still up"), 99
+	other := newFakeLine("other")
+	o.opt.Lines = append(o.opt.Lines, o.route(other))
+	row, err := o.call()
+	var open *OpenLineError
+	if !errors.As(err, &open) || row.OnHook {
+		t.Errorf("%v, on-hook %v", err, row.OnHook)
+	}
+	if n := slices.Index(o.kinds(), Alarm); n < 0 {
+		t.Error("no alarm")
+	}
+	if o.line.downs != hangupTries || !other.Connected().IsZero() {
+		t.Errorf("%d tries; the other line connected at %v", o.line.downs, other.Connected())
+	}
+}
+
+// A hang-up that works at the second try is not an open line.
+func TestHangupTriesAgain(t *testing.T) {
+	o := newOffice(t, nil)
+	o.submit("x", "x@far.example")
+	o.line.downErr, o.line.fails = errors.New("no answer"), 1
+	o.mustCall()
+	if o.line.downs != 2 {
+		t.Errorf("%d tries", o.line.downs)
+	}
+}
+
+// A line that is lost in the middle ends the call at once, once in the report,
+// and what was done stays done: over the calls that follow each message goes out
+// and comes in exactly once (the smarthost may see the one in doubt twice).
+func TestLostLine(t *testing.T) {
+	for cut := int64(50); cut < 1200; cut += 75 {
+		o := newOffice(t, map[string]isp.Box{"ann": {Password: password, Messages: [][]byte{letter("one"), letter("two")}}})
+		o.submit("first", "x@far.example")
+		o.submit("second one", "y@far.example")
+		o.line.cutAt = cut
+		row := o.mustCall()
+		if len(row.Problems) > 1 {
+			t.Errorf("cut at %d: %q", cut, row.Problems)
+		}
+		o.line = newFakeLine("fake")
+		o.line.dial = o.opt.Lines[0].Line.(*fakeLine).dial
+		o.opt.Lines[0].Line = o.line
+		o.mustCall()
+		o.checkAllArrived(cut)
+	}
+}
+
+func (o *office) checkAllArrived(cut int64) {
+	o.t.Helper()
+	got := make(map[string]int)
+	for _, r := range o.provider.Received() {
+		got[string(r.Data)]++
+	}
+	if len(got) != 2 || len(o.provider.Received()) > 3 {
+		o.t.Errorf("cut at %d: the smarthost has %v", cut, got)
+	}
+	local, err := o.queue.Waiting(queue.Local)
+	if err != nil || len(local) != 2 {
+		o.t.Errorf("cut at %d: %d collected, %v", cut, len(local), err)
+	}
+	for _, m := range local {
+		body, err := o.queue.Body(m.ID)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		text, err := io.ReadAll(body)
+		_ = body.Close()
+		if err != nil || !bytes.HasSuffix(text, []byte("\r\n")) {
+			o.t.Errorf("cut at %d: body %q, %v", cut, text, err)
+		}
+	}
+}
+
+// The hard limit ends a call that hangs, by the clock.
+func TestMaxCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := bubble(t)
+		o.line.dial = nil // connections never come up
+		begun := time.Now()
+		row, err := New(o.opt).Call(t.Context(), "test", false)
+		if err != nil || !row.OnHook {
+			t.Errorf("%+v, %v", row, err)
+		}
+		if got := time.Since(begun); got != time.Hour {
+			t.Errorf("the call ended after %v", got)
+		}
+		if !slices.ContainsFunc(row.Problems, func(p string) bool { return strings.Contains(p, "hard limit") }) {
+			t.Errorf("problems %q", row.Problems)
+		}
+	})
+}
+
+// If the call's own goroutine hangs, the watchdog brings the line down.
+func TestWatchdogHangsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := bubble(t)
+		o.line.upHangs = true
+		begun := time.Now()
+		_, err := New(o.opt).Call(t.Context(), "test", false)
+		if err == nil || o.line.downs < 2 {
+			t.Errorf("%v, %d downs", err, o.line.downs)
+		}
+		if got := time.Since(begun); got != time.Hour+hangupLimit {
+			t.Errorf("the line went down after %v", got)
+		}
+		if !slices.Contains(o.kinds(), Alarm) {
+			t.Error("no alarm")
+		}
+	})
+}
+
+// When the daemon is told to stop, the call ends in order.
+func TestStopEndsTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := bubble(t)
+		o.line.dial = nil
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Minute, cancel)
+		row, err := New(o.opt).Call(ctx, "test", false)
+		if err != nil || !row.OnHook || row.Metered != time.Minute || row.Units != 3 {
+			t.Errorf("%+v, %v", row, err)
+		}
+	})
+}
+
+// bubble is an office for a synctest bubble: no sockets.
+func bubble(t *testing.T) *office {
+	t.Helper()
+	q, err := queue.Open(t.TempDir(), queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	o := &office{t: t, queue: q, line: newFakeLine("fake")}
+	o.opt = Options{
+		Queue: q, Lines: []Route{o.route(o.line)},
+		Smarthost: &Smarthost{Address: "smtp.provider.example:25", Relay: relay.Options{TLS: relay.TLSNone}},
+		OnEvent: func(e Event) {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.events = append(o.events, e)
+		},
+	}
+	o.submit("x", "x@far.example")
+	return o
+}
+
+// A call that a crash cut off is closed with the most it can have cost.
+func TestCloseInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := bubble(t)
+		row, err := o.queue.BeginCall(t.Context(), queue.Call{Line: "fake", Begun: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		row.Connected = time.Now()
+		if err := o.queue.SaveCall(t.Context(), row); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Second)
+		tariffs := map[string]tariff.Tariff{"fake": o.route(o.line).Tariff}
+		if err := CloseInterrupted(t.Context(), o.queue, tariffs); err != nil {
+			t.Fatal(err)
+		}
+		calls, err := o.queue.Calls(1)
+		if err != nil || calls[0].Ended.IsZero() || calls[0].Units != 3 || calls[0].Cost != "6.00" || calls[0].Error == "" {
+			t.Errorf("%+v, %v", calls, err)
+		}
+	})
+}
