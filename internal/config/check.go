@@ -251,7 +251,7 @@ func (m Modem) check(where string, f *Faults) {
 		}
 	}
 	for key, n := range map[string]int{"dial_timeout_seconds": m.DialTimeoutSeconds, "command_timeout_seconds": m.CommandTimeoutSeconds,
-		"guard_time_ms": m.GuardTimeMS, "hangup_timeout_seconds": m.HangupTimeoutSeconds} {
+		"guard_time_ms": m.GuardTimeMS, "dtr_timeout_ms": m.DTRTimeoutMS} {
 		if n < 0 {
 			f.add(where+"."+key, strconv.Itoa(n), "must be 0 (the default) or more")
 		}
@@ -285,4 +285,3 @@ func quote(s string) string {
 	}
 	return strconv.Quote(s)
 }
-

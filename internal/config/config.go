@@ -138,7 +138,7 @@ type Modem struct {
 	DialTimeoutSeconds    int         `toml:"dial_timeout_seconds"`
 	CommandTimeoutSeconds int         `toml:"command_timeout_seconds"`
 	GuardTimeMS           int         `toml:"guard_time_ms"`
-	HangupTimeoutSeconds  int         `toml:"hangup_timeout_seconds"`
+	DTRTimeoutMS          int         `toml:"dtr_timeout_ms"`
 	IgnoreDCD             bool        `toml:"ignore_dcd"`
 	Init                  []ModemStep `toml:"init"`
 }

@@ -11,6 +11,7 @@ package tariff
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -68,13 +69,12 @@ func (t Tariff) Left(connected time.Duration) time.Duration {
 	return t.Charge(connected).Billed - max(connected, 0)
 }
 
+// Text writes an amount with the tariff's decimals, as it is stored.
+func (t Tariff) Text(amount decimal.Decimal) string { return amount.StringFixed(t.decimals()) }
+
 // Format writes an amount with the tariff's decimals and currency.
 func (t Tariff) Format(amount decimal.Decimal) string {
-	s := amount.StringFixed(t.decimals())
-	if t.Currency == "" {
-		return s
-	}
-	return s + " " + t.Currency
+	return strings.TrimSpace(t.Text(amount) + " " + t.Currency)
 }
 
 // Describe says the tariff in one line for a person.
