@@ -1,0 +1,34 @@
+// Package link is a line's way up: it makes of a modem on a serial port a line
+// that connections can be dialled through, and proves that it came down again.
+//
+// It owns two things:
+//
+//	Stack      a TCP/IP host inside this process (gVisor's netstack) on one
+//	           link that carries IPv4 packets. Client or server alike
+//	ModemLine  package modem dials, internal/ppp negotiates, a Stack goes on
+//	           top; Down takes all of it away and hangs up
+//
+// The flow of a call:
+//
+//	Up           open the port, initialise, dial     phase "dialling"
+//	             PPP, then the Stack                 phase "linking"
+//	DialContext  names are asked of the line's own name servers, over the line
+//	Down         connections end, PPP says goodbye, the modem hangs up; nil
+//	             only when the modem was seen on-hook
+//
+// The invariant: nothing but what was dialled through the Stack uses the paid
+// line, and nothing that was is answered by the host. The host has no route to
+// the line and no address on it; the host's resolver, its hosts file and its
+// search domains are never asked; a connection that the far end tries to open
+// is dropped unanswered unless a listener was opened here.
+//
+// On a slow line, most of what TCP does by default is wrong: its timers expire
+// while its own segments still wait for the line, and what is sent again is
+// paid for again. Everything that is done about it comes from one pure function
+// of the line's rate and round trip, [tune], and acts around gVisor's TCP, not
+// in it: a slowed clock, bounds for segments and timers, and a rewriting of
+// windows and of SYN options as packets pass (rewrite.go).
+//
+// Not here: which line, when and how long (session and schedule), TLS and mail
+// (relay, pop3), what it costs (tariff).
+package link

@@ -1,0 +1,220 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"go.bug.st/serial"
+
+	"outpost/internal/ppp"
+	"outpost/modem"
+)
+
+// Phases that Up goes through, in the words of its onPhase.
+const (
+	PhaseDialling = "dialling" // opening the port, initialising, dialling
+	PhaseLinking  = "linking"  // PPP, until packets flow
+)
+
+// ModemConfig is a line that is dialled.
+type ModemConfig struct {
+	Name    string                      // for people
+	Open    func() (serial.Port, error) // once for each call, and for each Reset
+	Profile modem.Profile
+	Number  string
+	Secrets []string   // texts that must not show in transcripts and errors
+	PPP     ppp.Config // a client; Rate, RTT and Log are filled in from below where they are zero
+	Rate    int        // bit/s of the line, ten to an octet; 0: unknown
+	RTT     time.Duration
+	Log     *slog.Logger // nil: discarded
+}
+
+// ModemLine is a line that is dialled: a modem, PPP, and a Stack on it. It can
+// be brought up again after each Down. Its methods may be called from any
+// goroutine.
+type ModemLine struct {
+	cfg ModemConfig
+
+	mu   sync.Mutex
+	call *call // the last, nil before the first
+}
+
+// NewModemLine does nothing yet; the port is opened by Up and Reset.
+func NewModemLine(cfg ModemConfig) *ModemLine {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.PPP.Rate == 0 {
+		cfg.PPP.Rate = cfg.Rate
+	}
+	if cfg.PPP.RTT == 0 {
+		cfg.PPP.RTT = cfg.RTT
+	}
+	if cfg.PPP.Log == nil {
+		cfg.PPP.Log = cfg.Log
+	}
+	if cfg.PPP.EchoInterval == 0 { // nobody else would notice a far end that is gone
+		cfg.PPP.EchoInterval = ppp.DefaultEchoInterval
+	}
+	return &ModemLine{cfg: cfg}
+}
+
+// Name is the configured name.
+func (l *ModemLine) Name() string { return l.cfg.Name }
+
+// Number is what is dialled.
+func (l *ModemLine) Number() string { return l.cfg.Number }
+
+// Up opens the port, dials, and brings PPP and TCP/IP up. onPhase, which may be
+// nil, is told each phase as it begins. Errors wrap *modem.DialError,
+// *modem.CommandError, *ppp.Error, the port's, or the cause of ctx's end.
+// Whether it fails or not, Down must be called. If the last Down couldn't confirm
+// that the line is down, Up tries that again first, and doesn't dial without.
+func (l *ModemLine) Up(ctx context.Context, onPhase func(phase string)) error {
+	if onPhase == nil {
+		onPhase = func(string) {}
+	}
+	c, err := l.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer close(c.risen)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.life, func() { cancel(ErrClosed) })()
+
+	phase := PhaseDialling
+	onPhase(phase)
+	err = c.dial(ctx)
+	if err == nil {
+		phase = PhaseLinking
+		onPhase(phase)
+		err = c.establish(ctx)
+	}
+	if err == nil && c.life.Err() != nil {
+		err = ErrClosed
+	}
+	if err != nil {
+		return fmt.Errorf("line %s: %s: %w", l.cfg.Name, phase, err)
+	}
+	go c.watch()
+	return nil
+}
+
+// begin takes the line for a new call. A line that the last Down couldn't
+// confirm is taken down first: nothing is dialled over an open call.
+func (l *ModemLine) begin(ctx context.Context) (*call, error) {
+	last := l.current()
+	if last != nil && last.life.Err() != nil {
+		if err := l.Down(ctx); err != nil {
+			return nil, fmt.Errorf("the end of the last call: %w", err)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.call != last || last != nil && last.life.Err() == nil {
+		return nil, fmt.Errorf("line %s is in use", l.cfg.Name)
+	}
+	l.call = newCall(l.cfg)
+	return l.call, nil
+}
+
+// current is the last call, or nil.
+func (l *ModemLine) current() *call {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.call
+}
+
+// DialContext opens a connection through the line, as Stack.DialContext does.
+func (l *ModemLine) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	s, err := l.stack()
+	if err != nil {
+		return nil, &Error{Kind: LineLost, Address: address, Temporary: true, Err: err}
+	}
+	return s.DialContext(ctx, network, address)
+}
+
+// Lookup asks the line's name servers, as Stack.Lookup does.
+func (l *ModemLine) Lookup(ctx context.Context, host string) (Answer, error) {
+	s, err := l.stack()
+	if err != nil {
+		return Answer{}, &Error{Kind: LineLost, Address: host, Temporary: true, Err: err}
+	}
+	return s.Lookup(ctx, host)
+}
+
+var errNotUp = errors.New("it isn't up")
+
+func (l *ModemLine) stack() (*Stack, error) {
+	c := l.current()
+	if c == nil {
+		return nil, errNotUp
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stack == nil {
+		return nil, errNotUp
+	}
+	return c.stack, nil
+}
+
+// Counters are the octets on the serial line since CONNECT, of the present call
+// or else the last.
+func (l *ModemLine) Counters() (up, down int64) {
+	if c := l.current(); c != nil {
+		return c.up.Load(), c.down.Load()
+	}
+	return 0, 0
+}
+
+// Connected is when CONNECT came, in the present call or else the last; zero: it
+// never did.
+func (l *ModemLine) Connected() time.Time {
+	c := l.current()
+	if c == nil {
+		return time.Time{}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.connected
+}
+
+// Lost is closed when a line that was up goes down by itself: the carrier is
+// gone, or the far end has ended PPP or fallen silent. Each call has its own
+// channel; before the first Up it is nil.
+func (l *ModemLine) Lost() <-chan struct{} {
+	if c := l.current(); c != nil {
+		return c.lost
+	}
+	return nil
+}
+
+// Err is why the line was lost, wrapping *ppp.Error; nil if it wasn't.
+func (l *ModemLine) Err() error {
+	c := l.current()
+	if c == nil {
+		return nil
+	}
+	select {
+	case <-c.lost:
+		return fmt.Errorf("line %s: lost: %w", l.cfg.Name, c.ppp.Err())
+	default:
+		return nil
+	}
+}
+
+// Transcript is the dialogue with the modem in the present call or Reset, or
+// else the last, without secrets.
+func (l *ModemLine) Transcript() string {
+	c := l.current()
+	if c == nil {
+		return ""
+	}
+	return c.transcript()
+}

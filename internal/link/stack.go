@@ -1,0 +1,288 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+)
+
+// PacketConn carries IPv4 packets, one each call; internal/ppp.Link does. An
+// error from either method ends the Stack, except io.ErrShortBuffer, which
+// loses the packet.
+type PacketConn interface {
+	ReadPacket(p []byte) (int, error)
+	WritePacket(p []byte) error
+}
+
+// StackOptions is what a Stack is told about its line.
+type StackOptions struct {
+	MTU  int           // longest packet in octets that the far end takes; 0: 1500
+	Rate int           // bit/s, ten to an octet; 0: unknown, TCP isn't tuned
+	RTT  time.Duration // round trip of the idle line; 0: the usual one for Rate
+	DNS  []netip.Addr  // name servers, best first; none: only addresses can be dialled
+}
+
+const (
+	nicID      = 1
+	defaultMTU = 1500
+	// leastMTU is what every IPv4 host takes (RFC 791 §3.1).
+	leastMTU = 68
+	// longestPacket is what internal/ppp can be made to take.
+	longestPacket = 16384
+	// outQueue bounds the packets that wait for the line. Windows keep the queue
+	// far shorter on a tuned line; on others, what doesn't fit is lost and sent
+	// again, as in any router.
+	outQueue = 256
+	// bufferSegments is how many segments of a connection wait for the line
+	// besides those in flight. Few, so that what was written is soon sent, and a
+	// caller's progress is true.
+	bufferSegments = 4
+)
+
+// Stack is a TCP/IP host in this process, on one link. Its methods may be called
+// from any goroutine. It doesn't own the PacketConn.
+type Stack struct {
+	pc    PacketConn
+	net   *stack.Stack
+	wire  *channel.Endpoint
+	tune  tuning
+	names *resolver
+
+	life      context.Context // ended when the stack has, with the cause
+	end       context.CancelCauseFunc
+	destroyed chan struct{}
+
+	conns     atomic.Int64 // open TCP connections: they share the windows
+	listeners atomic.Int64
+
+	mu   sync.Mutex
+	open map[io.Closer]struct{} // all sockets; nil once the stack has ended
+}
+
+// NewStack puts a host with one address on a link. It reads pc until pc fails
+// or the stack is closed, and a ReadPacket or WritePacket in progress then ends
+// only when pc does: close the stack first, then the link.
+func NewStack(pc PacketConn, addr netip.Addr, opt StackOptions) (*Stack, error) {
+	t := tune(opt.Rate, opt.RTT)
+	return newStack(pc, addr, opt, t, newSlowClock(time.Duration(t.slow)*time.Second))
+}
+
+func newStack(pc PacketConn, addr netip.Addr, opt StackOptions, t tuning, clock *slowClock) (*Stack, error) {
+	if !addr.Is4() {
+		return nil, fmt.Errorf("link: %v is no IPv4 address", addr)
+	}
+	if opt.MTU == 0 {
+		opt.MTU = defaultMTU
+	}
+	if opt.MTU < leastMTU {
+		return nil, fmt.Errorf("link: an MTU of %d octets is below IPv4's least of %d", opt.MTU, leastMTU)
+	}
+	s := &Stack{
+		pc: pc, tune: t.fit(opt.MTU),
+		open:      make(map[io.Closer]struct{}),
+		destroyed: make(chan struct{}),
+	}
+	s.life, s.end = context.WithCancelCause(context.Background())
+	s.names = newResolver(s, opt.DNS, s.tune.askWait)
+	// The device's MTU bounds the segments of both directions: ours by what
+	// fits, the far end's by the MSS we announce.
+	s.wire = channel.New(outQueue, uint32(s.tune.mss+tcpHeader), "") //nolint:gosec // 68 to 1500
+	s.net = stack.New(stack.Options{
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
+		Clock:              clock,
+		HandleLocal:        true,
+	})
+	if err := s.configure(addr, clock); err != nil {
+		s.end(err)
+		s.net.Destroy()
+		return nil, fmt.Errorf("link: setting up TCP/IP: %s", err)
+	}
+	go s.receive()
+	go s.send()
+	go s.wait()
+	return s, nil
+}
+
+// configure returns gVisor's error as an ordinary one.
+func (s *Stack) configure(addr netip.Addr, clock *slowClock) error {
+	if err := s.net.CreateNIC(nicID, s.wire); err != nil {
+		return errors.New(err.String())
+	}
+	self := tcpip.ProtocolAddress{
+		Protocol:          ipv4.ProtocolNumber,
+		AddressWithPrefix: tcpip.AddrFrom4(addr.As4()).WithPrefix(),
+	}
+	if err := s.net.AddProtocolAddress(nicID, self, stack.AddressProperties{}); err != nil {
+		return errors.New(err.String())
+	}
+	s.net.SetRouteTable([]tcpip.Route{{Destination: header.IPv4EmptySubnet, NIC: nicID}})
+	for _, option := range s.options(clock) {
+		if err := s.net.SetTransportProtocolOption(tcp.ProtocolNumber, option); err != nil {
+			return fmt.Errorf("%T: %s", option, err)
+		}
+	}
+	return nil
+}
+
+// options are TCP's settings, for a line that needs them.
+func (s *Stack) options(clock *slowClock) []tcpip.SettableTransportProtocolOption {
+	if !s.tune.bounded {
+		return nil
+	}
+	// Full segments go out as long as writes fill the buffer with whole ones.
+	buffer := s.tune.window + bufferSegments*s.tune.mss
+	send := tcpip.TCPSendBufferSizeRangeOption{Min: buffer, Default: buffer, Max: buffer}
+	// The receive buffer must not bind before the window does: gVisor counts
+	// some 500 octets of its own for each segment, and half for headroom. The
+	// window offered is clamped in receive and send.
+	space := max(8*s.tune.window, 32<<10)
+	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: space, Default: space, Max: space}
+	moderate := tcpip.TCPModerateReceiveBufferOption(false)
+	minRTO := tcpip.TCPMinRTOOption(clock.theirs(s.tune.minRTO))
+	// Tail loss probes resend after twice the round trip, which a queue that
+	// builds up exceeds (RFC 8985 §7.2).
+	recovery := tcpip.TCPRecovery(0)
+	return []tcpip.SettableTransportProtocolOption{&send, &receive, &moderate, &minRTO, &recovery}
+}
+
+// receive hands packets of the link to the stack until the link fails.
+func (s *Stack) receive() {
+	buf := make([]byte, longestPacket)
+	for {
+		n, err := s.pc.ReadPacket(buf)
+		if errors.Is(err, io.ErrShortBuffer) {
+			continue
+		}
+		if err != nil {
+			s.end(err)
+		}
+		if s.life.Err() != nil {
+			return
+		}
+		p := s.incoming(buf[:n])
+		if len(p) == 0 || p[0]>>4 != 4 {
+			continue
+		}
+		pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(p)})
+		s.wire.InjectInbound(ipv4.ProtocolNumber, pkt)
+		pkt.DecRef()
+	}
+}
+
+// send hands packets of the stack to the link until either ends.
+func (s *Stack) send() {
+	for {
+		pkt := s.wire.ReadContext(s.life)
+		if pkt == nil {
+			return
+		}
+		view := pkt.ToView()
+		pkt.DecRef()
+		err := s.pc.WritePacket(s.outgoing(view.AsSlice()))
+		view.Release()
+		if err != nil {
+			s.end(err)
+		}
+	}
+}
+
+// incoming adapts a packet from the line, and gives nil for one that nobody
+// here asked for: answering it would cost.
+func (s *Stack) incoming(p []byte) []byte {
+	seg, ok := parseSegment(p)
+	if !ok {
+		return p
+	}
+	if seg.isOpening() && s.listeners.Load() == 0 {
+		return nil
+	}
+	return s.bound(seg)
+}
+
+// outgoing adapts a packet for the line.
+func (s *Stack) outgoing(p []byte) []byte {
+	seg, ok := parseSegment(p)
+	if !ok {
+		return p
+	}
+	return s.bound(seg)
+}
+
+// bound applies the window, which the connections share, to a segment: the far
+// end's bounds what we send, ours what it sends.
+func (s *Stack) bound(seg segment) []byte {
+	if !s.tune.bounded {
+		return seg.packet
+	}
+	seg.clampWindow(s.tune.share(int(s.conns.Load())))
+	if seg.isSYN() {
+		return seg.plainSYN()
+	}
+	return seg.packet
+}
+
+// wait takes everything down when the stack's life ends.
+func (s *Stack) wait() {
+	<-s.life.Done()
+	s.mu.Lock()
+	open := s.open
+	s.open = nil
+	s.mu.Unlock()
+	for c := range open {
+		c.Close() //nolint:errcheck // gVisor's Close has no errors
+	}
+	s.net.Destroy()
+	close(s.destroyed)
+}
+
+// Close ends the stack and every connection on it at once, in the middle of
+// whatever they do; nothing more is sent. Idempotent.
+func (s *Stack) Close() error {
+	s.end(ErrClosed)
+	<-s.destroyed
+	return nil
+}
+
+// Done is closed when the stack has ended: by Close, or because the link failed.
+func (s *Stack) Done() <-chan struct{} { return s.life.Done() }
+
+// Err is nil while the stack lives, then why it ended: the link's error, or
+// ErrClosed.
+func (s *Stack) Err() error { return context.Cause(s.life) }
+
+// keep registers a socket to be closed with the stack; false: it has ended.
+func (s *Stack) keep(c io.Closer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		return false
+	}
+	s.open[c] = struct{}{}
+	return true
+}
+
+func (s *Stack) forget(c io.Closer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, c)
+}
+
+// lost is the error of everything that is tried on a stack that has ended.
+func (s *Stack) lost(address string) error {
+	return &Error{Kind: LineLost, Address: address, Temporary: true, Err: s.Err()}
+}
