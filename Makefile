@@ -1,0 +1,44 @@
+# Outpost's tasks. `make` alone lists them.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+
+.PHONY: help build demo test peers vet cross lint fuzz torture bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: ## the static binary ./outpost
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o outpost ./cmd/outpost
+
+demo: ## a day of a field office, without hardware
+	$(GO) run ./cmd/outpost demo
+
+peers: ## install what the tests talk to (Debian, as root; elsewhere it says what is missing)
+	scripts/peers.sh
+
+vet: ## gofmt and go vet
+	@test -z "$$(gofmt -l .)" || { echo "gofmt wants:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+
+test: peers vet ## all tests, with the race detector and in shuffled order
+	$(GO) test -race -shuffle=on -parallel 8 ./...
+
+cross: ## build for every system there is a release for
+	GO="$(GO)" scripts/cross.sh
+
+lint: ## the linters of .golangci.yml
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0 run
+
+fuzz: ## every fuzz test for FUZZTIME (30s) each
+	GO="$(GO)" scripts/fuzz.sh $(or $(FUZZTIME),30s)
+
+torture: ## cut the carrier at every octet of a session, and kill the daemon at every step; minutes
+	OUTPOST_TORTURE=full $(GO) test -count=1 -timeout 80m -parallel 64 -run 'Torture|Kill' ./cmd/outpost ./queue
+
+bench: ## benchmarks
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+
+clean: ## remove what was built
+	rm -rf outpost dist

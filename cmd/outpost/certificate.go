@@ -1,0 +1,78 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"time"
+
+	"outpost/internal/config"
+)
+
+// The certificate we make ourselves holds for a long time and from long ago:
+// nobody is there to renew it, and the office's computers may have wrong clocks.
+var (
+	certFrom = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	certTo   = time.Date(2099, 12, 31, 0, 0, 0, 0, time.UTC)
+)
+
+// certificate loads the one the configuration names, or makes one for the
+// office's name at the first start and keeps it, so that mail programs that
+// trusted it once go on doing so.
+func certificate(cfg *config.Config) (tls.Certificate, error) {
+	if cfg.SMTP.CertFile != "" {
+		return tls.LoadX509KeyPair(cfg.SMTP.CertFile, cfg.SMTP.KeyFile)
+	}
+	certFile, keyFile := filepath.Join(cfg.Storage.Dir, "tls.crt"), filepath.Join(cfg.Storage.Dir, "tls.key")
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return cert, err
+	}
+	certPEM, keyPEM, err := selfSigned(cfg.Office.Name)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	// The key first: a certificate without its key would be loaded and refused.
+	if err := os.WriteFile(keyFile, keyPEM, 0o600); err != nil {
+		return tls.Certificate{}, err
+	}
+	if err := os.WriteFile(certFile, certPEM, 0o644); err != nil { //nolint:gosec // a certificate is public
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certPEM, keyPEM)
+}
+
+func selfSigned(name string) (certPEM, keyPEM []byte, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, DNSNames: []string{name, "localhost"},
+		NotBefore: certFrom, NotAfter: certTo,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
+}

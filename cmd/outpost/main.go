@@ -1,0 +1,106 @@
+// Outpost is the mail gateway of an office whose only way out is paid by the
+// minute: it takes the staff's mail all day, places one call, moves everything
+// both ways at once, hangs up, and writes down what it cost.
+//
+// This package is the command line and the wiring: it reads the configuration
+// and pushes each part of it down as the options of the package that needs it.
+// Nothing else imports the configuration, and nothing else exits.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	_ "time/tzdata" // schedules have time zones; small computers often lack the files
+
+	"github.com/spf13/cobra"
+
+	"outpost/internal/control"
+	"outpost/internal/session"
+)
+
+// Exit codes, the same for every command.
+const (
+	exitOK         = 0
+	exitFailed     = 1 // what was asked for failed; the reason was printed
+	exitUsage      = 2 // the command line or the configuration is wrong
+	exitNotRunning = 3 // the daemon does not answer
+	exitNoCall     = 4 // no call was placed because there was nothing to do
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// stdio is where a command reads and writes.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// exitError carries an exit code, and advice, up to run.
+type exitError struct {
+	code int
+	hint string
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// Advice is printed behind the error.
+func (e *exitError) Advice() string { return e.hint }
+
+// run is the whole program short of exiting.
+func run(ctx context.Context, args []string, io stdio) int {
+	root := rootCommand(io)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(io.err, "error:", err)
+	if hint := session.Advice(err); hint != "" {
+		fmt.Fprintln(io.err, "hint:", hint)
+	}
+	var e *exitError
+	switch {
+	case errors.As(err, &e):
+		return e.code
+	case errors.Is(err, control.ErrNotRunning):
+		fmt.Fprintln(io.err, "hint: start it with: outpost serve --config FILE")
+		return exitNotRunning
+	}
+	return exitFailed
+}
+
+func rootCommand(io stdio) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "outpost",
+		Short: "The mail gateway of an office whose only way out is paid by the minute",
+		Long: strings.TrimSpace(`
+Outpost takes the office's mail all day, places one call, moves everything both
+ways at once, hangs up, and writes down what it cost.
+
+Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 the
+daemon is not running, 4 no call was needed.`),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetIn(io.in)
+	root.SetOut(io.out)
+	root.SetErr(io.err)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
+	root.PersistentFlags().StringP("config", "c", defaultConfig, "configuration file")
+	root.AddCommand(demoCommand(), serveCommand(), connectCommand(), statusCommand(), queueCommand(),
+		callsCommand(), checkCommand(), passwdCommand())
+	return root
+}

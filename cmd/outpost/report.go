@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"outpost/queue"
+)
+
+// printCall writes a call's row of the ledger as a person reads it: what moved,
+// where the seconds went, what it cost, what went wrong.
+func printCall(w io.Writer, c queue.Call) {
+	fmt.Fprintf(w, "Call %d on line %s", c.ID, c.Line)
+	if c.Number != "" {
+		fmt.Fprintf(w, " to %s", c.Number)
+	}
+	fmt.Fprintf(w, ", %s (%s)\n\n", c.Begun.Local().Format(time.DateTime), c.Reason)
+
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "phase\tseconds\tbytes up\tbytes down\tcost\t")
+	for _, p := range c.Phases {
+		fmt.Fprintf(t, "%s\t%.1f\t%d\t%d\t%s\t\n", p.Name, p.Duration.Seconds(), p.Up, p.Down, money(p.Cost, c.Currency))
+	}
+	fmt.Fprintf(t, "line up\t%.1f\t%d\t%d\t%s\t\n", c.Metered.Seconds(), c.Up, c.Down, money(c.Cost, c.Currency))
+	_ = t.Flush()
+
+	fmt.Fprintf(w, "\n%d messages sent (%s), %d collected (%s), %d deleted at the provider\n",
+		c.Sent, size(c.SentBytes), c.Collected, size(c.CollectedBytes), c.Deleted)
+	switch {
+	case c.Ended.IsZero():
+		fmt.Fprintln(w, "the call has not ended, or was cut off with the computer")
+	case c.OnHook:
+		fmt.Fprintln(w, "the modem confirmed on-hook")
+	default:
+		fmt.Fprintln(w, "ALARM: the line is not confirmed to be down; it may be costing money")
+	}
+	if c.Error != "" {
+		fmt.Fprintln(w, "error:", strings.Join(strings.Fields(c.Error), " "))
+	}
+	for _, p := range c.Problems {
+		fmt.Fprintln(w, "problem:", p)
+	}
+}
+
+func money(amount, currency string) string { return strings.TrimSpace(amount + " " + currency) }

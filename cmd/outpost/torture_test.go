@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"outpost/internal/isp"
+	"outpost/modem/modemtest"
+	"outpost/queue"
+)
+
+// shortCuts is how many offsets the short form tries; the full form
+// (OUTPOST_TORTURE=full, `make torture`) tries every one.
+const shortCuts = 48
+
+// smallMail is little enough that a session has few octets to be cut at: two
+// messages each way, with what is awkward to carry.
+func smallMail() (provider isp.Options, out [][]byte) {
+	text := func(id, body string) []byte {
+		return fmt.Appendf(nil, "From: x@far.example\r\nMessage-ID: <%s@test>\r\nSubject: %s\r\n\r\n%s\r\n", id, id, body)
+	}
+	provider = isp.Options{TLS: isp.TLSNone, Boxes: map[string]isp.Box{
+		"ann": {Password: demoPassword, Messages: [][]byte{text("in1", "..\r\n.\r\n. dots"), text("in2", strings.Repeat("in ", 60))}},
+		"ben": {Password: demoPassword},
+	}}
+	return provider, [][]byte{text("out1", "."), text("out2", strings.Repeat("out ", 60))}
+}
+
+// The carrier is cut after each number of octets of a session, in either
+// direction. After the next call no message is lost, truncated or doubled in the
+// folders; the smarthost has each message at least once, and twice only the one
+// whose acceptance was under way, which is marked.
+func TestTortureCut(t *testing.T) {
+	total := sessionOctets(t)
+	step := max(1, total/shortCuts)
+	if os.Getenv("OUTPOST_TORTURE") == "full" {
+		step = 1
+	}
+	t.Logf("a session has %d octets; it is cut every %d", total, step)
+	for at := int64(1); at <= total; at += step {
+		t.Run(strconv.FormatInt(at, 10), func(t *testing.T) {
+			t.Parallel()
+			cutAt(t, at)
+		})
+	}
+}
+
+// sessionOctets is how many octets cross the line in a call that isn't cut.
+func sessionOctets(t *testing.T) int64 {
+	t.Helper()
+	provider, out := smallMail()
+	r := newRig(t, provider, modemtest.Options{})
+	r.open(r.configuration(isp.TLSNone))
+	for _, text := range out {
+		r.submit(text, "x@far.example")
+	}
+	row, err := r.call()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.close()
+	return row.Up + row.Down
+}
+
+func cutAt(t *testing.T, octets int64) {
+	provider, out := smallMail()
+	in := provider.Boxes["ann"].Messages
+	r := newRig(t, provider, modemtest.Options{CutAfter: octets})
+	r.open(r.configuration(isp.TLSNone))
+	for _, text := range out {
+		r.submit(text, "x@far.example")
+	}
+	if row, _ := r.call(); !row.OnHook {
+		t.Errorf("the cut call does not say on-hook: %+v", row)
+	}
+	if r.modem.Counters().OffHook {
+		t.Error("the modem is off-hook after the cut")
+	}
+	doubtful := r.doubtful()
+	r.modem.Set(func(o *modemtest.Options) { o.CutAfter = 0 })
+	if row, err := r.call(); err != nil || len(row.Problems) > 0 {
+		t.Fatalf("the call after the cut: %v, %q", err, row.Problems)
+	}
+	r.delivered()
+	for i, text := range in {
+		if n := copies(r.folder("ann"), text); n != 1 {
+			t.Errorf("collected message %d is in the folder %d times", i, n)
+		}
+	}
+	if n := len(r.folder("ann")); n != len(in) {
+		t.Errorf("the folder has %d messages", n)
+	}
+	if left := len(r.provider.Box("ann")); left != 0 {
+		t.Errorf("%d messages are left in the box", left)
+	}
+	for i, text := range out {
+		n := copies(r.received(), text)
+		if n != 1 && (n != 2 || !contains(doubtful, text)) {
+			t.Errorf("message %d reached the smarthost %d times; %d were doubtful", i, n, len(doubtful))
+		}
+	}
+	if n := len(r.received()); n > len(out)+len(doubtful) || len(doubtful) > 1 {
+		t.Errorf("the smarthost has %d messages, %d were doubtful", n, len(doubtful))
+	}
+}
+
+// doubtful gives the contents of the messages marked so.
+func (r *rig) doubtful() (texts [][]byte) {
+	r.t.Helper()
+	waiting, err := r.office.queue.Waiting(queue.Remote)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, m := range waiting {
+		if !m.To[0].Doubtful {
+			continue
+		}
+		body, err := r.office.queue.Body(m.ID)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		var b bytes.Buffer
+		_, err = b.ReadFrom(body)
+		_ = body.Close()
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		texts = append(texts, b.Bytes())
+	}
+	return texts
+}
+
+func contains(texts [][]byte, text []byte) bool {
+	for _, x := range texts {
+		if bytes.Equal(x, text) {
+			return true
+		}
+	}
+	return false
+}
