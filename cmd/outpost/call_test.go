@@ -169,7 +169,7 @@ func TestFullDisk(t *testing.T) {
 	r.submit(out[0], "x@far.example")
 	r.close()
 	r.open(r.configuration(isp.TLSNone, `dir = "data"`, "dir = \"data\"\nmin_free_bytes = 1000000000000000"))
-	err := handIn(r.address, letter{from: "ann@clinic.example", to: []string{"x@far.example"}, text: out[1]})
+	err := handIn(t.Context(), r.address, letter{from: "ann@clinic.example", to: []string{"x@far.example"}, text: out[1]})
 	var refused *smtp.SMTPError
 	if !errors.As(err, &refused) || refused.Code != 452 {
 		t.Errorf("the door said %v", err)
@@ -197,7 +197,9 @@ func TestBigMessageBlocksNothing(t *testing.T) {
 	if err != nil || row.Collected != 4 || len(r.provider.Box("ann")) != 1 {
 		t.Errorf("%d collected, %d left, %v", row.Collected, len(r.provider.Box("ann")), err)
 	}
-	if !slices.ContainsFunc(row.Problems, func(p string) bool { return strings.Contains(p, "box ann") && strings.Contains(p, "1 messages are larger than 50000") }) {
+	if !slices.ContainsFunc(row.Problems, func(p string) bool {
+		return strings.Contains(p, "box ann") && strings.Contains(p, "1 messages are larger than 50000")
+	}) {
 		t.Errorf("the big message is not named: %q", row.Problems)
 	}
 }

@@ -97,7 +97,7 @@ func (d *demo) play(ctx context.Context) (err error) {
 
 	err = d.day(ctx)
 	if d.stay && err == nil {
-		err = d.remain(ctx)
+		d.remain(ctx)
 	}
 	cancel()
 	err = errors.Join(err, <-served, d.office.close())
@@ -139,7 +139,7 @@ func (d *demo) build() (err error) {
 func (d *demo) day(ctx context.Context) error {
 	fmt.Fprintf(d.out, "A day at the clinic. The line: %s.\nCost: %s.\n\n", d.preset.describe(), tariffOf(d.cfg.Lines[0].Tariff).Describe())
 	for _, l := range d.story.out {
-		if err := handIn(d.smtp, l); err != nil {
+		if err := handIn(ctx, d.smtp, l); err != nil {
 			return fmt.Errorf("handing in mail: %w", err)
 		}
 		fmt.Fprintf(d.out, "  %s  %s writes to %s (%s)\n", l.hour, l.from, strings.Join(l.to, ", "), size(int64(len(l.text))))
@@ -182,7 +182,7 @@ func (d *demo) call(ctx context.Context, reason string) error {
 }
 
 // remain leaves the stage to a real mail program.
-func (d *demo) remain(ctx context.Context) error {
+func (d *demo) remain(ctx context.Context) {
 	fmt.Fprintf(d.out, `
 Everything stays up. In your mail program set
 
@@ -209,10 +209,10 @@ Press Enter to place a call, Ctrl-C or end of input to leave.
 	for n := int64(1); ; n++ {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case _, more := <-enter:
 			if !more {
-				return nil
+				return
 			}
 		}
 		d.provider.AddMail("ann", isp.Letters(1000+n, 1, isp.LetterOptions{To: []string{"ann@" + officeDomain}, Traced: true})[0])

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -183,8 +184,8 @@ max_call_minutes = 20
 }
 
 // handIn sends a letter as a mail program does.
-func handIn(addr string, l letter) error {
-	conn, err := net.Dial("tcp", addr)
+func handIn(ctx context.Context, addr string, l letter) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func TestServe(t *testing.T) {
 		return err == nil && bytes.Contains(text, []byte("state:      idle"))
 	})
 	for i, m := range out {
-		if err := handIn(k.address, letter{from: "ann@clinic.example", to: []string{fmt.Sprintf("x%d@far.example", i)}, text: m}); err != nil {
+		if err := handIn(t.Context(), k.address, letter{from: "ann@clinic.example", to: []string{fmt.Sprintf("x%d@far.example", i)}, text: m}); err != nil {
 			t.Fatal(err)
 		}
 	}

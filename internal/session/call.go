@@ -16,9 +16,10 @@ const (
 	// hangupTries is how often a call tries to bring its line down before it
 	// gives that to its owner with an OpenLineError.
 	hangupTries = 3
-	// hangupLimit bounds one try: PPP's last words over a satellite line, DTR,
-	// guard times and ATH take half a minute in the worst case.
-	hangupLimit = 45 * time.Second
+	// hangupLimit bounds one try. A dialled line bounds its own at 61 s: an Up
+	// that has to end first, PPP's last words over a satellite, DTR, guard times
+	// and ATH twice, a driver that does not let go.
+	hangupLimit = 75 * time.Second
 	// saveLimit bounds what is written down after a call, when its own context
 	// may be over.
 	saveLimit = 30 * time.Second

@@ -69,6 +69,8 @@ func (c *call) emit(e Event) {
 
 // log writes an event in the one grammar of the log: the kind, then the call
 // and the line, then what the kind has.
+//
+//nolint:contextcheck // the log takes nothing from a context, and is written after the call's has ended too
 func (c *call) log(e Event) {
 	level := slog.LevelInfo
 	switch e.Kind {
