@@ -35,7 +35,7 @@ fuzz: ## every fuzz test for FUZZTIME (30s) each
 	GO="$(GO)" scripts/fuzz.sh $(or $(FUZZTIME),30s)
 
 torture: ## cut the carrier at every octet of a session, and kill the daemon at every step; minutes
-	OUTPOST_TORTURE=full $(GO) test -count=1 -timeout 80m -parallel 64 -run 'Torture|Kill' ./cmd/outpost ./queue
+	OUTPOST_TORTURE=full $(GO) test -count=1 -timeout 80m -parallel 64 -v -run 'Torture|Kill' ./cmd/outpost ./queue
 
 bench: ## benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...

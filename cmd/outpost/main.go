@@ -61,7 +61,7 @@ func (e *exitError) Advice() string { return e.hint }
 
 // run is the whole program short of exiting.
 func run(ctx context.Context, args []string, io stdio) int {
-	root := rootCommand(io)
+	root := rootCommand(io) //nolint:contextcheck // the commands get ctx from ExecuteContext
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"outpost/internal/isp"
@@ -15,7 +16,7 @@ import (
 
 // shortCuts is how many offsets the short form tries; the full form
 // (OUTPOST_TORTURE=full, `make torture`) tries every one.
-const shortCuts = 48
+const shortCuts = 96
 
 // smallMail is little enough that a session has few octets to be cut at: two
 // messages each way, with what is awkward to carry.
@@ -41,10 +42,17 @@ func TestTortureCut(t *testing.T) {
 		step = 1
 	}
 	t.Logf("a session has %d octets; it is cut every %d", total, step)
+	var cuts, doubtful, twice atomic.Int64
+	t.Cleanup(func() {
+		t.Logf("%d cuts: %d left a message in doubt, %d of those reached the smarthost twice", cuts.Load(), doubtful.Load(), twice.Load())
+	})
 	for at := int64(1); at <= total; at += step {
 		t.Run(strconv.FormatInt(at, 10), func(t *testing.T) {
 			t.Parallel()
-			cutAt(t, at)
+			marked, again := cutAt(t, at)
+			cuts.Add(1)
+			doubtful.Add(int64(marked))
+			twice.Add(int64(again))
 		})
 	}
 }
@@ -66,7 +74,9 @@ func sessionOctets(t *testing.T) int64 {
 	return row.Up + row.Down
 }
 
-func cutAt(t *testing.T, octets int64) {
+// cutAt plays a call that is cut and one that isn't, and gives how many messages
+// were marked as doubtful and how many reached the smarthost twice.
+func cutAt(t *testing.T, octets int64) (marked, twice int) {
 	provider, out := smallMail()
 	in := provider.Boxes["ann"].Messages
 	r := newRig(t, provider, modemtest.Options{CutAfter: octets})
@@ -106,6 +116,7 @@ func cutAt(t *testing.T, octets int64) {
 	if n := len(r.received()); n > len(out)+len(doubtful) || len(doubtful) > 1 {
 		t.Errorf("the smarthost has %d messages, %d were doubtful", n, len(doubtful))
 	}
+	return len(doubtful), len(r.received()) - len(out)
 }
 
 // doubtful gives the contents of the messages marked so.

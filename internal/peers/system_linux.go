@@ -1,0 +1,53 @@
+package peers
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ownSession makes the command, not yet started, the leader of a new session and
+// process group, which all that it starts will belong to. Should the test be
+// killed, no clean-up runs, so the kernel is asked to end the leader then;
+// Dovecot's and Postfix's children end when their leader does.
+func ownSession(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setsid:    true,
+		Setctty:   cmd.Stdin != nil, // a serial line: its hang-up is to be felt
+		Pdeathsig: syscall.SIGTERM,
+	}
+	// The leader's orphans become children of the test, which can wait for them
+	// then (prctl(2)). Without it endGroup is right but for the waiting.
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+}
+
+// endGroup kills the command and all that it has started, and returns when they are
+// gone: done tells that the command itself is.
+func endGroup(cmd *exec.Cmd, done <-chan struct{}) {
+	group := cmd.Process.Pid
+	_ = syscall.Kill(-group, syscall.SIGKILL) // fails if they have ended already
+	<-done
+	// As long as one lives, one is a child of ours, so no child means that all are gone.
+	for {
+		if _, err := syscall.Wait4(-group, nil, 0, nil); err != nil && !errors.Is(err, syscall.EINTR) {
+			return
+		}
+	}
+}
+
+// pollable returns f, whose reads can only be waited out, as a file whose reads
+// end when it is closed. f itself is closed.
+func pollable(f *os.File) (*os.File, error) {
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil //nolint:gosec // a descriptor isn't negative
+}
