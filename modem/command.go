@@ -131,15 +131,16 @@ func restoresDialect(cmd string) bool {
 
 func (m *Modem) refused(cmd string, r reply) error {
 	e := &CommandError{Command: m.record.mask.Replace(cmd), Result: r.result, Line: m.record.mask.Replace(r.line)}
-	e.Hint = "the modem does not take this command: choose its profile, or mark the step optional"
-	switch {
-	case r.result == EquipmentError:
+	switch r.result {
+	case EquipmentError:
 		e.Temporary, e.Hint = equipment(r.detail)
-	case r.result == OK:
+	case OK:
 		e.Hint = "the modem's answer is not the expected one"
 		if len(r.info) > 0 {
 			e.Line = m.record.mask.Replace(r.info[len(r.info)-1])
 		}
+	default:
+		e.Hint = "the modem does not take this command: choose its profile, or mark the step optional"
 	}
 	return e
 }

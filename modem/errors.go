@@ -120,6 +120,8 @@ func dialFailure(r Result, line, detail string) *DialError {
 	case Error:
 		e.Temporary = false
 		e.Hint = "the modem did not take the dial command: check the number and the profile (below X4 this may also be its way to say DELAYED or BLACKLISTED)"
+	case None, OK, Connect, Ring, Ringing:
+		// No failures, or not final: there is nothing to say about them.
 	case Timeout:
 		e.Hint = "neither a connection nor a refusal came in time: the line may be very slow to answer; see dial_timeout"
 	}

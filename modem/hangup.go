@@ -63,7 +63,7 @@ func (m *Modem) hangUp(ctx context.Context, mayBeOnline bool) error {
 	conn := m.conn
 	m.mu.Unlock()
 	if conn != nil {
-		conn.Close()
+		_ = conn.Close()
 		h.seen = conn.sawDCD.Load()
 		mayBeOnline = true
 	}

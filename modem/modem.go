@@ -103,7 +103,9 @@ func New(port Port, p Profile, opt Options) *Modem {
 	if !m.hasBits {
 		m.record.note("no modem status bits: %v", err)
 	}
-	port.SetReadTimeout(serial.NoTimeout) // before the one reader starts: the library does not lock it
+	// Before the one reader starts: the library does not lock it. It is the default, and
+	// a port that refuses it will say so at the first command.
+	_ = port.SetReadTimeout(serial.NoTimeout)
 	go m.out.run(m.stop)
 	go func() {
 		defer close(m.pumped)
@@ -199,7 +201,7 @@ func (m *Modem) shut() error {
 	conn := m.conn
 	m.mu.Unlock()
 	if conn != nil {
-		conn.Close()
+		_ = conn.Close()
 	}
 	m.watches.Wait()
 	m.setDTR(false)

@@ -36,7 +36,7 @@ func (f flow) hardware() {
 
 func (f flow) close() {
 	if f.fd >= 0 {
-		unix.Close(f.fd)
+		_ = unix.Close(f.fd)
 	}
 }
 

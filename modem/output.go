@@ -108,12 +108,12 @@ func (o *output) write(c *Conn, p []byte, done <-chan struct{}) (int, error) {
 // purge throws away what the port has not sent and waits for a stuck write to end; it
 // says whether it did. The second emptying takes what that write still put in.
 func (o *output) purge(wait time.Duration) bool {
-	o.port.ResetOutputBuffer()
+	_ = o.port.ResetOutputBuffer() // what a port won't throw away is waited for below
 	limit := time.NewTimer(wait)
 	defer limit.Stop()
 	select {
 	case o.turn <- struct{}{}:
-		o.port.ResetOutputBuffer()
+		_ = o.port.ResetOutputBuffer()
 		<-o.turn
 		return true
 	case <-limit.C:

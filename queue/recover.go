@@ -79,7 +79,7 @@ func (q *Queue) inspectRow(state *found, key, row []byte) error {
 	if err != nil {
 		state.unreadable = append(state.unreadable, id)
 		state.findings = append(state.findings, finding{id: id, row: bytes.Clone(row), fault: err})
-		return nil
+		return nil //nolint:nilerr // it is a finding, and the other rows still count
 	}
 	fault, err := q.examine(&m)
 	if err != nil {

@@ -19,9 +19,9 @@ func free(dir string) (bytes, inodes int64, err error) {
 	}
 	inodes = math.MaxInt64
 	if st.Files > 0 { // 0: made as needed, as on btrfs
-		inodes = clamp(uint64(st.Ffree), 1)
+		inodes = clamp(uint64(st.Ffree), 1) //nolint:unconvert // signed on FreeBSD
 	}
-	return clamp(uint64(st.Bavail), uint64(st.Bsize)), inodes, nil
+	return clamp(uint64(st.Bavail), uint64(st.Bsize)), inodes, nil //nolint:gosec,unconvert // never negative; signed on FreeBSD
 }
 
 // diskFull tells a full disk and an exhausted quota from other errors.

@@ -71,8 +71,9 @@ func (s *Spool) newID() ID {
 
 func makeID(now time.Time) ID {
 	var b [idOctets]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
-	_, _ = rand.Read(b[6:]) // never fails: crypto/rand ends the program instead
+	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16) //nolint:gosec // after 1970
+	// Never fails: crypto/rand ends the program instead.
+	_, _ = rand.Read(b[6:])
 	return encodeID(b)
 }
 

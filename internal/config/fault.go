@@ -24,7 +24,7 @@ func (f Fault) String() string {
 }
 
 // Faults is everything wrong with one file. It is an error when not empty.
-type Faults struct {
+type Faults struct { //nolint:errname // a list of them, before it is an error
 	File string
 	List []Fault
 }

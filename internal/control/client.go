@@ -85,7 +85,7 @@ func (c *Client) do(ctx context.Context, method, path string) (io.ReadCloser, er
 	resp, err := c.http.Do(req)
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		return nil, fmt.Errorf("%w (%v)", ErrNotRunning, op.Err)
+		return nil, fmt.Errorf("%w (%w)", ErrNotRunning, op.Err)
 	}
 	if err != nil {
 		return nil, err

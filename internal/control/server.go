@@ -23,14 +23,14 @@ const headerLimit = 10 * time.Second
 // The caller must hold the lock on the database, so that no second daemon can
 // get here.
 func Listen(path string) (net.Listener, error) {
-	if c, err := net.Dial("unix", path); err == nil {
+	if c, err := net.Dial("unix", path); err == nil { //nolint:noctx // a local socket answers or refuses at once
 		_ = c.Close()
 		return nil, fmt.Errorf("another outpost answers at %s", path)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	l, err := net.Listen("unix", path)
+	l, err := net.Listen("unix", path) //nolint:noctx // nothing to wait for
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (d Daemon) connect(w http.ResponseWriter, r *http.Request) {
 		err  error
 	}
 	ended := make(chan outcome, 1)
-	go func() {
+	go func() { //nolint:contextcheck // it does: r's
 		call, err := d.Connect(r.Context(), r.FormValue("reason"))
 		ended <- outcome{call, err}
 	}()

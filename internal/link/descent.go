@@ -51,7 +51,7 @@ func (l *ModemLine) Down(ctx context.Context) error {
 		return nil
 	}
 	c.stop()
-	d := c.descend(ctx.Err() == nil)
+	d := c.descend(ctx.Err() == nil) //nolint:contextcheck // it goes on when ctx ends
 	limit := time.NewTimer(DownLimit)
 	defer limit.Stop()
 	var cause error
@@ -148,7 +148,7 @@ func (c *call) takeDown(polite bool) error {
 	s, p := c.stack, c.ppp
 	c.mu.Unlock()
 	if s != nil {
-		s.Close()
+		_ = s.Close()
 	}
 	if p != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), c.goodbye(polite))

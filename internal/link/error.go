@@ -51,8 +51,9 @@ func (k Kind) String() string {
 		return "the line is down"
 	case InvalidAddress:
 		return "not an address"
+	default:
+		return "connection failed"
 	}
-	return "connection failed"
 }
 
 // Error is what went wrong with a name, a connection, or the line under it.
@@ -91,8 +92,9 @@ func (k Kind) hint() string {
 		return "the host is there, but this service isn't: check the port"
 	case ConnectTimeout, Unreachable:
 		return "check the host's address and port; the provider may bar the way to it"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // kindOf translates what gVisor says. Its adapter gives the words only.

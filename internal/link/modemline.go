@@ -86,7 +86,7 @@ func (l *ModemLine) Up(ctx context.Context, onPhase func(phase string)) error {
 	defer close(c.risen)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(c.life, func() { cancel(ErrClosed) })()
+	defer context.AfterFunc(c.life, func() { cancel(ErrClosed) })() //nolint:contextcheck // Down's side of the call
 
 	phase := PhaseDialling
 	onPhase(phase)

@@ -62,6 +62,7 @@ func (l load) run(t testing.TB, speed float64) moved {
 		farOpt = tuned
 	case noneTuned:
 		nearOpt = StackOptions{}
+	case nearTuned:
 	}
 	near := hurried(t, a, nearAddr, nearOpt, speed)
 	far := hurried(t, b, farAddr, farOpt, speed)

@@ -149,6 +149,7 @@ func rcodeWords(code dnsmessage.RCode) string {
 		return "format error"
 	case dnsmessage.RCodeNotImplemented:
 		return "not implemented"
+	default:
+		return fmt.Sprintf("code %d", code)
 	}
-	return fmt.Sprintf("code %d", code)
 }

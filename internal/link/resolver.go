@@ -150,7 +150,7 @@ func gaveUp(ctx context.Context) error {
 }
 
 // invalidName is a host that can't be asked for.
-type invalidName struct{ error }
+type invalidName struct{ error } //nolint:errname // told apart, never shown
 
 // ask puts one question to the servers in turn, until one of them knows. All
 // use one socket and one ID, so that a late answer to an earlier try counts.

@@ -126,7 +126,11 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, l.explain(err)
 	}
-	return l.s.newTCPConn(inner, inner.RemoteAddr().String())
+	address := "a connection reset while it waited" // gVisor has forgotten whose
+	if from := inner.RemoteAddr(); from != nil {
+		address = from.String()
+	}
+	return l.s.newTCPConn(inner, address)
 }
 
 // Close ends a waiting Accept. Accepted connections live on.

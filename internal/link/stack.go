@@ -110,7 +110,7 @@ func newStack(pc PacketConn, addr netip.Addr, opt StackOptions, t tuning, clock 
 	if err := s.configure(addr, clock); err != nil {
 		s.end(err)
 		s.net.Destroy()
-		return nil, fmt.Errorf("link: setting up TCP/IP: %s", err)
+		return nil, fmt.Errorf("link: setting up TCP/IP: %w", err)
 	}
 	go s.receive()
 	go s.send()

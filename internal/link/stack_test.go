@@ -109,6 +109,35 @@ func TestStack(t *testing.T) {
 	}
 }
 
+// A connection that is reset before it is accepted is accepted, and broken.
+func TestAcceptAfterReset(t *testing.T) {
+	noLeak(t)
+	near, far, _ := pair(t, StackOptions{})
+	defer near.Close()
+	defer far.Close()
+	l := listenTCP(t, far, 7)
+	if _, err := near.DialContext(t.Context(), "tcp", "10.1.0.1:7"); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range near.net.RegisteredEndpoints() {
+		e.Abort()
+	}
+	for end := time.Now().Add(5 * time.Second); far.net.Stats().TCP.EstablishedResets.Value() == 0; {
+		if time.Now().After(end) {
+			t.Fatal("no reset came")
+		}
+		runtime.Gosched()
+	}
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var broken *Error
+	if _, err := c.Read(make([]byte, 1)); !errors.As(err, &broken) || broken.Kind != Reset {
+		t.Errorf("read: %v", err)
+	}
+}
+
 // TestStackTuning reads on the wire what a tuned line is promised.
 func TestStackTuning(t *testing.T) {
 	tuned := tune(9600, 600*time.Millisecond)

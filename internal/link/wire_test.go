@@ -70,22 +70,21 @@ func (e *wireEnd) WritePacket(p []byte) error {
 var errCut = io.ErrUnexpectedEOF
 
 type direction struct {
-	w        *wire
-	name     string
-	waiting  chan []byte
-	flying   chan timed
-	arrived  chan []byte
-	closed   chan struct{}
-	wg       sync.WaitGroup
-	mu       sync.Mutex
-	octets   int // on the wire, framing and escapes included
-	packets  int
-	payload  int // of TCP
-	resent   int // of it, octets that had been sent before
-	syn      int
-	busyTill time.Time
-	busy     time.Duration // virtual
-	last     map[[4]byte]uint32
+	w       *wire
+	name    string
+	waiting chan []byte
+	flying  chan timed
+	arrived chan []byte
+	closed  chan struct{}
+	wg      sync.WaitGroup
+	mu      sync.Mutex
+	octets  int // on the wire, framing and escapes included
+	packets int
+	payload int // of TCP
+	resent  int // of it, octets that had been sent before
+	syn     int
+	busy    time.Duration // virtual
+	last    map[[4]byte]uint32
 }
 
 type timed struct {

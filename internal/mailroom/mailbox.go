@@ -44,7 +44,7 @@ func (d mailbox) put(key string, write func(io.Writer) error) (string, error) {
 		err = d.rename(tmp, filepath.Join(d.root, "new", name))
 	}
 	if err != nil {
-		os.Remove(tmp) // The error matters, not this one; the next try removes it too.
+		_ = os.Remove(tmp) // The error matters, not this one; the next try removes it too.
 		return "", err
 	}
 	if err := d.step("dirsync"); err != nil {

@@ -60,14 +60,14 @@ type auth struct {
 	running       bool         // LCP is open
 
 	// Our request or response, or our challenge, sent again until answered.
-	proof, challenge    packet
-	proofTo, demandFrom uint16 // protocols
-	proofTimer          alarm
-	demandTimer         alarm
-	proofTries          int
-	demandTries         int
-	challengeID         byte
-	verdict             packet // our last CHAP verdict, for a response heard twice
+	proof, challenge packet
+	proofTo          uint16 // protocol
+	proofTimer       alarm
+	demandTimer      alarm
+	proofTries       int
+	demandTries      int
+	challengeID      byte
+	verdict          packet // our last CHAP verdict, for a response heard twice
 }
 
 func newAuth(e *engine) *auth {

@@ -121,6 +121,8 @@ func (a *automaton) act(one action) {
 		a.send(a.reply)
 	case tlu:
 		a.layer.up()
+	case illegal:
+		// deliver ignores it, and perform never comes to its bit.
 	}
 }
 

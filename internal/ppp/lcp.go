@@ -74,7 +74,7 @@ func newMagic() uint32 {
 func (l *lcp) ask() []option {
 	var opts []option
 	if l.ours.mru != defaultMRU {
-		opts = append(opts, option16(lcpMRU, uint16(l.ours.mru)))
+		opts = append(opts, option16(lcpMRU, uint16(l.ours.mru))) //nolint:gosec // at most maxMRU
 	}
 	if !l.skipACCM {
 		opts = append(opts, option32(lcpACCM, l.ours.accm))
@@ -224,7 +224,7 @@ func (l *lcp) authNaked(suggested AuthProtocol) {
 		}
 	}
 	if len(left) == 0 {
-		l.engine.noCommonAuth("")
+		l.engine.noCommonAuth()
 		return
 	}
 	l.ours.auth = left[0]
@@ -240,7 +240,7 @@ func (l *lcp) rejected(opts []option) {
 		case lcpMagic:
 			l.ours.magic = 0
 		case lcpAuth:
-			l.engine.noCommonAuth("")
+			l.engine.noCommonAuth()
 		case lcpPFC:
 			l.ours.pfc = false
 		case lcpACFC:

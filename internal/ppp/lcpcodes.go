@@ -40,7 +40,7 @@ func (l *lcp) protocolReject(p packet) {
 	case protoIPCP, protoIP:
 		l.engine.refused(l.engine.ipcp.automaton, "it does not carry IP")
 	case protoPAP, protoCHAP:
-		l.engine.noCommonAuth("")
+		l.engine.noCommonAuth()
 	default:
 		l.deliver(evMildReject)
 	}

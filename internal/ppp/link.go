@@ -148,7 +148,7 @@ func (l *Link) end(err error) {
 	l.err = err
 	l.mu.Unlock()
 	close(l.done)
-	l.stream.Close()
+	_ = l.stream.Close()
 }
 
 // ReadPacket waits for one IPv4 packet. After the link's end it gives what had

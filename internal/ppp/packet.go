@@ -58,7 +58,7 @@ func parsePacket(b []byte) (packet, bool) {
 func (p packet) bytes() []byte {
 	b := make([]byte, 0, packetHeader+len(p.data))
 	b = append(b, p.code, p.id)
-	b = binary.BigEndian.AppendUint16(b, uint16(packetHeader+len(p.data)))
+	b = binary.BigEndian.AppendUint16(b, uint16(packetHeader+len(p.data))) //nolint:gosec // bounded by the MRU
 	return append(b, p.data...)
 }
 
@@ -82,7 +82,7 @@ func parseOptions(b []byte) ([]option, bool) {
 	return opts, true
 }
 
-func appendOptions(dst []byte, opts []option) []byte {
+func appendOptions(dst []byte, opts []option) []byte { //nolint:unparam // in the form of every append
 	for _, o := range opts {
 		dst = append(dst, o.kind, byte(optionHeader+len(o.data)))
 		dst = append(dst, o.data...)

@@ -139,11 +139,7 @@ func joinWords(a, b string) string {
 
 func (e *engine) loopback() { e.end(e.newError(Loopback)) }
 
-func (e *engine) noCommonAuth(said string) {
-	err := e.newError(NoCommonAuth)
-	err.Peer = said
-	e.fail(err)
-}
+func (e *engine) noCommonAuth() { e.fail(e.newError(NoCommonAuth)) }
 
 func (e *engine) refused(a *automaton, why string) {
 	err := e.newError(Refused)
@@ -154,7 +150,7 @@ func (e *engine) refused(a *automaton, why string) {
 // noAgreement: the two ends have exchanged requests long enough.
 func (e *engine) noAgreement(a *automaton) {
 	if e.lcp.refusal != "" {
-		e.noCommonAuth("")
+		e.noCommonAuth()
 		return
 	}
 	e.refused(a, "the two ends find no agreement on its options")
@@ -244,6 +240,8 @@ func (e *engine) newError(k Kind) *Error {
 		err.Hint = "The provider gives no address: ask for a fixed one and set it for this line."
 	case Refused:
 		err.Temporary = false
+	case CarrierLost, PeerSilent, AddressChanged:
+		// Another call is what helps, and needs no hint.
 	}
 	return err
 }

@@ -69,7 +69,7 @@ func (c *call) run(ctx context.Context) queue.Call {
 	working, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	guarded := make(chan struct{})
-	go func() {
+	go func() { //nolint:contextcheck // the watchdog must outlast ctx
 		defer close(guarded)
 		c.watch(done, cancel)
 	}()

@@ -48,7 +48,7 @@ func (s *session) Data(r io.Reader) error {
 func (s *session) verdict(err error, b *body) *smtp.SMTPError {
 	switch {
 	case b.err != nil && b.err != io.EOF:
-		if b.err == errUnclearEnd {
+		if errors.Is(b.err, errUnclearEnd) {
 			// go-smtp now waits for an end that the client believes it has sent.
 			s.conn.hangUp()
 		}

@@ -68,7 +68,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	last := c.lastWords
 	c.mu.Unlock()
 	if last {
-		c.Close()
+		_ = c.Close()
 	}
 	return n, err
 }

@@ -34,7 +34,7 @@ func (d *door) listen(l net.Listener, plain bool) net.Listener {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.draining {
-		l.Close()
+		_ = l.Close()
 	}
 	d.listeners = append(d.listeners, l)
 	return &guardedListener{Listener: l, door: d, plain: plain}
@@ -69,7 +69,7 @@ func (l *guardedListener) turnAway(nc net.Conn) {
 		// An error here is the client's going, which is what is wanted.
 		_, _ = io.WriteString(nc, "421 4.7.0 "+l.door.opt.Hostname+" Too many connections, try again later\r\n")
 	}
-	nc.Close()
+	_ = nc.Close()
 }
 
 // admit counts nc in, or returns nil when the house is full.
@@ -129,7 +129,7 @@ func (d *door) drain() {
 	listeners, conns := d.listeners, d.all()
 	d.mu.Unlock()
 	for _, l := range listeners {
-		l.Close()
+		_ = l.Close()
 	}
 	for _, c := range conns {
 		c.drain()
@@ -142,7 +142,7 @@ func (d *door) closeAll() {
 	conns := d.all()
 	d.mu.Unlock()
 	for _, c := range conns {
-		c.Close()
+		_ = c.Close()
 	}
 }
 

@@ -57,13 +57,12 @@ func (s *stamper) Read(p []byte) (int, error) {
 // fill takes the next piece of the header: a line, or a part of a long one.
 func (s *stamper) fill() error {
 	piece, err := s.src.ReadSlice('\n')
-	switch err {
-	case nil, bufio.ErrBufferFull:
-	case io.EOF:
+	if err == io.EOF {
 		// lines ends every line, so there is no piece; the header had no end.
 		s.endHeader(true)
 		return nil
-	default:
+	}
+	if err != nil && err != bufio.ErrBufferFull {
 		return err
 	}
 	if !s.midLine {

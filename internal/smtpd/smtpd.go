@@ -219,7 +219,7 @@ func (s *Server) serve(l net.Listener) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.door.drain()
 	ended := make(chan error, 1)
-	go func() { ended <- s.smtp.Shutdown(context.Background()) }()
+	go func() { ended <- s.smtp.Shutdown(context.Background()) }() //nolint:contextcheck // when ctx ends it is hurried, not left
 	var err error
 	select {
 	case err = <-ended:

@@ -58,7 +58,7 @@ func (m *Modem) take(p []byte, now time.Time) (int, time.Time) {
 		return n, time.Time{}
 	}
 	for i, b := range p {
-		m.typed(b, now)
+		m.typed(b)
 		if m.mode == online {
 			return i + 1, time.Time{}
 		}
@@ -67,7 +67,7 @@ func (m *Modem) take(p []byte, now time.Time) (int, time.Time) {
 }
 
 // typed handles an octet outside the data phase.
-func (m *Modem) typed(b byte, now time.Time) {
+func (m *Modem) typed(b byte) {
 	if !m.dtr && m.set.terminal >= 2 && !m.opt.IgnoreDTR {
 		return // a modem held down by DTR does not listen
 	}

@@ -65,8 +65,9 @@ func (m *Modem) serveOut(master *os.File) {
 	buf := make([]byte, 1024)
 	for {
 		m.mu.Lock()
-		n, next := 0, time.Time{}
+		n := 0
 		for !m.closed {
+			var next time.Time
 			if n, next = m.give(buf, m.now()); n > 0 {
 				break
 			}
