@@ -36,6 +36,9 @@ func (e *CommandError) Error() string {
 // Unwrap returns the cause.
 func (e *CommandError) Unwrap() error { return e.Err }
 
+// Advice is the hint for a person, "" when there is none.
+func (e *CommandError) Advice() string { return e.Hint }
+
 // DialError is a dial that brought no connection. The modem is on-hook unless Err
 // holds a *HangupError.
 type DialError struct {
@@ -51,6 +54,9 @@ func (e *DialError) Error() string { return "modem: dial: " + said(e.Result, e.L
 
 // Unwrap returns the cause.
 func (e *DialError) Unwrap() error { return e.Err }
+
+// Advice is the hint for a person, "" when there is none.
+func (e *DialError) Advice() string { return e.Hint }
 
 // HangupError is a hang-up that was not confirmed: the line may still be open and
 // cost money. DTR was left low, so that a modem that wakes up hangs up. Call Hangup again.
@@ -74,6 +80,9 @@ func (e *HangupError) Error() string {
 
 // Unwrap returns the cause.
 func (e *HangupError) Unwrap() error { return e.Err }
+
+// Advice is the hint for a person, "" when there is none.
+func (e *HangupError) Advice() string { return e.Hint }
 
 // said puts what is known of a failure in a line.
 func said(r Result, line string, err error) string {

@@ -21,6 +21,9 @@ func (e *OpenError) Error() string { return fmt.Sprintf("modem: port %s: %v", e.
 // Unwrap returns the cause.
 func (e *OpenError) Unwrap() error { return e.Err }
 
+// Advice is the hint for a person, "" when there is none.
+func (e *OpenError) Advice() string { return e.Hint }
+
 // Absent says that there is no such port: nothing is plugged in under that name.
 func (e *OpenError) Absent() bool { return absent(e.Err) }
 

@@ -85,6 +85,9 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Advice is the hint for a person, "" when there is none.
+func (e *Error) Advice() string { return e.Hint }
+
 // hint is what a person can do about a kind of fault with a connection.
 func (k Kind) hint() string {
 	switch k {

@@ -93,6 +93,9 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Advice is the hint for a person, "" when there is none.
+func (e *Error) Advice() string { return e.Hint }
+
 // maxWords bounds what is kept of a peer's message.
 const maxWords = 200
 

@@ -1,0 +1,201 @@
+package main
+
+// This file turns the configuration into the options of each package.
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/shopspring/decimal"
+	"go.bug.st/serial"
+	"golang.org/x/crypto/bcrypt"
+
+	"outpost/internal/config"
+	"outpost/internal/link"
+	"outpost/internal/mailroom"
+	"outpost/internal/pop3"
+	"outpost/internal/ppp"
+	"outpost/internal/relay"
+	"outpost/internal/session"
+	"outpost/internal/smtpd"
+	"outpost/internal/tariff"
+	"outpost/modem"
+	"outpost/queue"
+)
+
+// mailroomOptions are who is who in the office.
+func (o *office) mailroomOptions(step func(string) error) mailroom.Options {
+	cfg := o.cfg
+	users := make([]mailroom.User, 0, len(cfg.Users))
+	for _, u := range cfg.Users {
+		users = append(users, mailroom.User{Name: u.Name, Addresses: u.Addresses})
+	}
+	boxes := make(map[string][]string)
+	for _, b := range cfg.Boxes {
+		boxes[b.Name] = b.DeliverTo
+	}
+	return mailroom.Options{
+		MailDir: filepath.Join(cfg.Storage.Dir, "mail"), Domains: cfg.Office.Domains, Users: users, Boxes: boxes,
+		Unrouted: cfg.Office.Postmaster, Queue: o.queue, Log: o.log, Hostname: cfg.Office.Name, Step: step,
+	}
+}
+
+func (o *office) newDoor() (*smtpd.Server, error) {
+	cert, err := certificate(o.cfg)
+	if err != nil {
+		return nil, err
+	}
+	var trusted []netip.Prefix
+	for _, n := range o.cfg.SMTP.TrustedNetworks {
+		prefix, err := netip.ParsePrefix(n)
+		if err != nil {
+			return nil, err
+		}
+		trusted = append(trusted, prefix)
+	}
+	return smtpd.New(smtpd.Options{
+		Hostname: o.cfg.Office.Name, MaxBytes: o.cfg.SMTP.MaxMessageBytes, MaxRecipients: o.cfg.SMTP.MaxRecipients,
+		MaxConnections: o.cfg.SMTP.MaxConnections, Trusted: trusted,
+		TLS:          &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
+		Authenticate: authenticator(o.cfg.Users),
+		Resolve: func(ctx context.Context, _ smtpd.Sender, rcpt string) ([]queue.Recipient, error) {
+			return o.mailroom.Resolve(ctx, rcpt)
+		},
+		Submit: o.queue.Add, Log: o.log,
+	}), nil
+}
+
+// authenticator checks a user's password against the configured hash. A user who
+// isn't there takes as long as one who is, so that names can't be guessed.
+func authenticator(users []config.User) func(user, password string) bool {
+	hashes := make(map[string][]byte)
+	for _, u := range users {
+		if u.Password != "" {
+			hashes[u.Name] = []byte(u.Password)
+		}
+	}
+	nobody := sync.OnceValue(func() []byte {
+		hash, err := bcrypt.GenerateFromPassword([]byte("nobody"), bcrypt.DefaultCost)
+		if err != nil {
+			return nil // the comparison fails at once; it would have failed anyway
+		}
+		return hash
+	})
+	return func(user, password string) bool {
+		hash, ok := hashes[user]
+		if !ok {
+			hash = nobody()
+		}
+		return bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil && ok
+	}
+}
+
+// routes makes the configured lines.
+func (o *office) routes(open func(name string, baud int) (serial.Port, error)) []session.Route {
+	routes := make([]session.Route, 0, len(o.cfg.Lines))
+	for _, l := range o.cfg.Lines {
+		line := link.NewModemLine(link.ModemConfig{
+			Name: l.Name, Number: l.Number,
+			Open:    func() (serial.Port, error) { return open(l.Port, l.Baud) },
+			Profile: profileOf(o.cfg.Modem(l)),
+			PPP:     ppp.Config{User: l.User, Password: l.Password},
+			Rate:    l.RateBPS, RTT: l.RoundTrip(), Log: o.log,
+		})
+		o.lines = append(o.lines, line)
+		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes})
+	}
+	return routes
+}
+
+func profileOf(m config.Modem) modem.Profile {
+	p := modem.Profile{
+		Name: m.Name, DialPrefix: m.DialPrefix, DialSuffix: m.DialSuffix,
+		DialTimeout:    seconds(m.DialTimeoutSeconds),
+		CommandTimeout: seconds(m.CommandTimeoutSeconds),
+		GuardTime:      time.Duration(m.GuardTimeMS) * time.Millisecond,
+		DTRTimeout:     time.Duration(m.DTRTimeoutMS) * time.Millisecond,
+		IgnoreDCD:      m.IgnoreDCD,
+	}
+	for _, s := range m.Init {
+		p.Init = append(p.Init, modem.Step{Send: s.Send, Expect: s.Expect, Timeout: seconds(s.TimeoutSeconds), Optional: s.Optional})
+	}
+	return p
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// tariffOf reads amounts that the configuration has checked already.
+func tariffOf(t config.Tariff) tariff.Tariff {
+	amount := func(s string) decimal.Decimal {
+		d, err := decimal.NewFromString(s)
+		if err != nil {
+			return decimal.Zero
+		}
+		return d
+	}
+	return tariff.Tariff{
+		Currency: t.Currency, SetUp: amount(t.SetUp), PerMinute: amount(t.PerMinute),
+		Unit: seconds(t.UnitSeconds), Minimum: seconds(t.MinimumSeconds), Decimals: int32(t.Decimals), //nolint:gosec // 1 to 6
+	}
+}
+
+func smarthost(s *config.Smarthost) (*session.Smarthost, error) {
+	if s == nil {
+		return nil, nil //nolint:nilnil // no smarthost is a configuration like any other
+	}
+	trust, err := clientTLS(s.Server)
+	if err != nil {
+		return nil, err
+	}
+	return &session.Smarthost{Address: address(s.Server), Relay: relay.Options{
+		Hello: s.Hello, TLS: relay.TLSMode(s.TLS), TLSConfig: trust, User: s.User, Password: s.Password,
+		AllowPlainAuth: s.AllowPlain, Timeout: s.Patience(),
+	}}, nil
+}
+
+func boxes(list []config.Box) ([]session.Box, error) {
+	boxes := make([]session.Box, 0, len(list))
+	for _, b := range list {
+		trust, err := clientTLS(b.Server)
+		if err != nil {
+			return nil, err
+		}
+		boxes = append(boxes, session.Box{
+			Name: b.Name, Account: b.User + "@" + b.Host, Address: address(b.Server),
+			POP3: pop3.Options{
+				TLS: pop3.TLSMode(b.TLS), TLSConfig: trust, User: b.User, Password: b.Password, AllowPlainAuth: b.AllowPlain,
+				LeaveDays: b.LeaveDays, MaxBytes: b.MaxMessageBytes, Timeout: b.Patience(),
+			},
+		})
+	}
+	return boxes, nil
+}
+
+func address(s config.Server) string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
+
+// clientTLS is how a server's certificate is checked: never less than TLS 1.2,
+// against the system's certificates or those of ca_file.
+func clientTLS(s config.Server) (*tls.Config, error) {
+	c := &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}
+	if s.CAFile == "" {
+		return c, nil
+	}
+	pem, err := os.ReadFile(s.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("ca_file %s holds no certificate in PEM", s.CAFile)
+	}
+	return c, nil
+}
