@@ -88,8 +88,15 @@ func TestCutCallsThroughRealServers(t *testing.T) {
 		}
 	}
 	o.modem.Set(func(line *modemtest.Options) { line.CutAfter = 0 })
-	if row := o.call(); row.Error != "" || len(row.Problems) != 0 {
-		t.Errorf("the last call: %+v", row)
+	// What is sent again after a doubt is told; there must be no other trouble.
+	row := o.call()
+	for _, p := range row.Problems {
+		if !strings.Contains(p, "may have arrived twice") {
+			t.Errorf("the last call: %s", p)
+		}
+	}
+	if row.Error != "" {
+		t.Errorf("the last call: %s", row.Error)
 	}
 	for name, want := range in {
 		eachOnce(t, "collected for "+name, o.collected(name), want)

@@ -20,6 +20,9 @@ const (
 	// that has to end first, PPP's last words over a satellite, DTR, guard times
 	// and ATH twice, a driver that does not let go.
 	hangupLimit = 75 * time.Second
+	// windDown is how long the work may take to end when it has to: its
+	// connections are closed at once, and what is left is a commit or two.
+	windDown = 15 * time.Second
 	// saveLimit bounds what is written down after a call, when its own context
 	// may be over.
 	saveLimit = 30 * time.Second
@@ -32,6 +35,7 @@ type call struct {
 	route Route
 
 	upErr   error // why no carrier or no PPP
+	cutErr  error // why a call that was up ended before its work did
 	downErr error // why on-hook is not confirmed
 
 	mu      sync.Mutex
@@ -69,11 +73,13 @@ func (c *call) run(ctx context.Context) queue.Call {
 	working, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	guarded := make(chan struct{})
-	go func() { //nolint:contextcheck // the watchdog must outlast ctx
+	go func() {
 		defer close(guarded)
-		c.watch(done, cancel)
+		_ = c.safely("watchdog", func() error { c.watch(done, cancel); return nil })
 	}()
-	c.upErr = c.safely("call", func() error { return c.work(working, cancel) })
+	worked := make(chan error, 1)
+	go func() { worked <- c.safely("call", func() error { return c.work(working, cancel) }) }()
+	c.await(working, worked)
 	cancel(nil)
 	c.hangUp(ctx)
 	close(done)
@@ -81,17 +87,44 @@ func (c *call) run(ctx context.Context) queue.Call {
 	return c.finish(ctx)
 }
 
+// await waits for the work to end. Once it has been told to, it gets a moment to
+// note what was done; then the line comes down without it, because nothing may
+// keep a line that costs money.
+func (c *call) await(working context.Context, worked <-chan error) {
+	select {
+	case c.upErr = <-worked:
+		return
+	case <-working.Done():
+	}
+	grace := time.NewTimer(windDown)
+	defer grace.Stop()
+	select {
+	case c.upErr = <-worked:
+	case <-grace.C:
+		c.s.log.Error("work does not end; hanging up without it", "call", c.row.ID, "line", c.row.Line)
+		if c.line().Connected().IsZero() {
+			c.upErr = context.Cause(working)
+		}
+		c.setCut(context.Cause(working))
+	}
+}
+
 // work brings the line up and uses it. Its error is why the line did not come
 // up; what happens on a line that is up are problems.
 func (c *call) work(ctx context.Context, cancel context.CancelCauseFunc) error {
-	if err := c.line().Up(ctx, c.beginPhase); err != nil {
+	onPhase := func(name string) {
+		c.beginPhase(name)
+		if name == Linking {
+			c.answered(ctx)
+		}
+	}
+	if err := c.line().Up(ctx, onPhase); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
 		c.problem("no connection", err)
 		return err
 	}
-	c.answered(ctx)
 	c.beginPhase(Exchanging)
 	stop := make(chan struct{})
 	defer close(stop)
@@ -102,32 +135,56 @@ func (c *call) work(ctx context.Context, cancel context.CancelCauseFunc) error {
 		case <-stop:
 		}
 	}()
-	go c.tick(stop)
+	go func() { _ = c.safely("progress", func() error { c.tick(stop); return nil }) }()
 	c.exchange(ctx)
-	if cause := context.Cause(ctx); cause != nil {
-		c.problem("the call ended early", cause)
-	}
+	c.setCut(c.cause(ctx))
 	return nil
+}
+
+// cause is why the work had to stop before it was done; nil if it was done. It
+// asks the line itself, which may know before the context does.
+func (c *call) cause(ctx context.Context) error {
+	if err := c.line().Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	return context.Cause(ctx)
+}
+
+// setCut notes why the call ended early, once.
+func (c *call) setCut(err error) {
+	if err == nil {
+		return
+	}
+	c.mu.Lock()
+	first := c.cutErr == nil
+	if first {
+		c.cutErr = err
+	}
+	c.mu.Unlock()
+	if first {
+		c.problem("the call ended early", err)
+	}
 }
 
 // exchange drains and pulls at the same time, so that both directions of the
 // line are full.
 func (c *call) exchange(ctx context.Context) {
-	var jobs sync.WaitGroup
-	job := func(what string, f func() error) {
-		jobs.Go(func() {
+	var drain, pulls sync.WaitGroup
+	job := func(group *sync.WaitGroup, what string, f func() error) {
+		group.Go(func() {
 			// A line that is gone has one cause; it is told once, not per job.
 			if err := c.safely(what, f); err != nil && !c.over(ctx) {
 				c.problem(what, err)
 			}
 		})
 	}
+	pulled := make(chan struct{})
 	if c.s.opt.Smarthost != nil {
-		job("smarthost "+c.s.opt.Smarthost.Address, func() error { return c.drain(ctx) })
+		job(&drain, "smarthost "+c.s.opt.Smarthost.Address, func() error { return c.drain(ctx, pulled) })
 	}
 	slots := make(chan struct{}, max(1, c.route.BoxesAtOnce))
 	for _, box := range c.s.opt.Boxes {
-		job("box "+box.Name, func() error {
+		job(&pulls, "box "+box.Name, func() error {
 			select {
 			case slots <- struct{}{}:
 				defer func() { <-slots }()
@@ -137,7 +194,9 @@ func (c *call) exchange(ctx context.Context) {
 			}
 		})
 	}
-	jobs.Wait()
+	pulls.Wait()
+	close(pulled)
+	drain.Wait()
 }
 
 // over says that the work has to stop: the line is gone, or the call is to end.
@@ -192,7 +251,7 @@ func (c *call) tick(stop <-chan struct{}) {
 
 // watch is the watchdog. At the hard limit it ends the work; if the line is not
 // down a hang-up's time later, whatever holds the call up, it brings the line
-// down itself, again and again.
+// down itself, again and again until it is.
 func (c *call) watch(done <-chan struct{}, cancel context.CancelCauseFunc) {
 	limit := time.NewTimer(c.route.MaxCall)
 	defer limit.Stop()
@@ -204,12 +263,33 @@ func (c *call) watch(done <-chan struct{}, cancel context.CancelCauseFunc) {
 		}
 		cancel(ErrMaxCall)
 		if reached {
-			c.emit(Event{Kind: Alarm, Text: "the hard limit has passed and the line is not down; the watchdog hangs up"})
+			// The line first: telling about it must not come between.
 			ctx, stop := context.WithTimeout(context.Background(), hangupLimit)
-			_ = c.line().Down(ctx) // the call's own hang-up reports the state
+			err := c.line().Down(ctx)
 			stop()
+			c.emit(Event{Kind: Alarm, Text: fmt.Sprintf("the hard limit has passed and the call does not end; the watchdog hung up: %v", orDone(err))})
+			if err == nil {
+				c.stopMeter()
+				return
+			}
 		}
-		limit.Reset(hangupLimit)
+		limit.Reset(windDown + hangupLimit)
+	}
+}
+
+func orDone(err error) string {
+	if err == nil {
+		return "the line is down"
+	}
+	return err.Error()
+}
+
+// stopMeter notes when the line was down, or given up. The first time counts.
+func (c *call) stopMeter() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended.IsZero() {
+		c.ended = time.Now()
 	}
 }
 
@@ -227,9 +307,7 @@ func (c *call) hangUp(ctx context.Context) {
 		}
 		c.emit(Event{Kind: Alarm, Text: fmt.Sprintf("hang-up not confirmed (try %d of %d): %v", try+1, hangupTries, c.downErr)})
 	}
-	c.mu.Lock()
-	c.ended = time.Now()
-	c.mu.Unlock()
+	c.stopMeter()
 	c.endPhase()
 }
 
@@ -240,7 +318,9 @@ func (c *call) finish(ctx context.Context) queue.Call {
 	charge := c.route.Tariff.Charge(metered)
 	c.mu.Lock()
 	c.row.Connected = c.line().Connected()
-	c.row.Ended = c.ended
+	if c.downErr == nil {
+		c.row.Ended = c.ended // else it has not ended: CloseInterrupted does that
+	}
 	c.row.Metered, c.row.Units = metered, charge.Units
 	c.row.Cost = c.route.Tariff.Text(charge.Amount)
 	c.row.Up, c.row.Down = up, down
@@ -251,6 +331,8 @@ func (c *call) finish(ctx context.Context) queue.Call {
 		c.row.Error = (&OpenLineError{Line: c.row.Line, Err: c.downErr}).Error()
 	case c.upErr != nil:
 		c.row.Error = c.upErr.Error()
+	case c.cutErr != nil:
+		c.row.Error = (&CutError{Line: c.row.Line, Err: c.cutErr}).Error()
 	}
 	row := c.row
 	c.mu.Unlock()
@@ -267,7 +349,8 @@ func summary(row queue.Call) string {
 	if row.Connected.IsZero() {
 		return "not connected: " + row.Error
 	}
-	s := fmt.Sprintf("%d sent, %d collected, %s on the line, %s %s", row.Sent, row.Collected, row.Metered.Round(time.Second), row.Cost, row.Currency)
+	s := fmt.Sprintf("%d sent, %d collected, %s on the line, %s", row.Sent, row.Collected, row.Metered.Round(time.Second),
+		strings.TrimSpace(row.Cost+" "+row.Currency))
 	if n := len(row.Problems); n > 0 {
 		s += fmt.Sprintf(", %d problems", n)
 	}

@@ -22,25 +22,49 @@ const brokenTries = 3
 // in another transaction of the same connection (RFC 5321 §4.5.3.1.10).
 const replyTooMany = 452
 
+// look is how often the queue is looked at for mail that came in while the boxes
+// are still being collected.
+const look = 2 * time.Second
+
 // drain sends everything that waits for the smarthost over one connection,
-// small messages first so that one big one blocks nobody. A message that comes
-// in meanwhile goes along.
-func (c *call) drain(ctx context.Context) error {
+// small messages first so that one big one blocks nobody. When all is sent the
+// connection ends; a message that comes in before the boxes are done goes along
+// on a new one.
+func (c *call) drain(ctx context.Context, pulled <-chan struct{}) error {
 	d := &drain{call: c, tried: make(map[spool.ID]bool)}
-	defer d.close(ctx)
+	defer func() { d.close(ctx) }()
+	again := time.NewTicker(look)
+	defer again.Stop()
 	for {
-		m, ok, err := d.next()
-		if err != nil || !ok {
+		if err := d.all(ctx); err != nil {
 			return err
+		}
+		d.close(ctx)
+		select {
+		case <-again.C:
+		case <-pulled:
+			return d.all(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// all sends until nothing waits that was not tried in this call.
+func (d *drain) all(ctx context.Context) error {
+	for {
+		m, ok := d.next()
+		if !ok || d.call.over(ctx) {
+			return nil
 		}
 		if err := d.open(ctx); err != nil {
 			return err
 		}
 		if err := d.send(ctx, m); err != nil {
-			if c.over(ctx) {
+			if d.call.over(ctx) {
 				return err
 			}
-			c.problem("message "+string(m.ID), err)
+			d.call.problem("message "+string(m.ID), err)
 			if d.broken >= brokenTries {
 				return fmt.Errorf("gave up after %d broken connections: %w", d.broken, err)
 			}
@@ -53,22 +77,36 @@ type drain struct {
 	call   *call
 	client *relay.Client
 	tried  map[spool.ID]bool
-	broken int // connections in a row that ended without a message sent
+	broken int  // connections in a row that ended without a message sent
+	unread bool // part of the queue could not be read, and this was told
 }
 
-// next picks the smallest message that waits and was not tried in this call.
-func (d *drain) next() (queue.Message, bool, error) {
+// next picks a message that waits and was not tried in this call: those with the
+// fewest attempts first, so that one on which the smarthost breaks the connection
+// cannot stand in front of the others in every call; among them the smallest.
+func (d *drain) next() (queue.Message, bool) {
 	waiting, err := d.call.s.opt.Queue.Waiting(queue.Remote)
-	if err != nil {
-		return queue.Message{}, false, err
+	if err != nil && !d.unread {
+		d.unread = true // told once; what could be read goes all the same
+		d.call.problem("queue", err)
 	}
 	waiting = slices.DeleteFunc(waiting, func(m queue.Message) bool { return d.tried[m.ID] })
 	if len(waiting) == 0 {
-		return queue.Message{}, false, nil
+		return queue.Message{}, false
 	}
 	return slices.MinFunc(waiting, func(a, b queue.Message) int {
-		return cmp.Or(cmp.Compare(a.Size, b.Size), a.Received.Compare(b.Received))
-	}), true, nil
+		return cmp.Or(cmp.Compare(attempts(a), attempts(b)), cmp.Compare(a.Size, b.Size), a.Received.Compare(b.Received))
+	}), true
+}
+
+// attempts is how often a message was tried for those who still wait for it.
+func attempts(m queue.Message) (most int) {
+	for _, r := range m.To {
+		if r.Where == queue.Remote && r.State == queue.Waiting {
+			most = max(most, r.Attempts)
+		}
+	}
+	return most
 }
 
 // open connects to the smarthost unless there is a connection.
@@ -89,6 +127,7 @@ func (d *drain) open(ctx context.Context) error {
 func (d *drain) close(ctx context.Context) {
 	if d.client != nil {
 		_ = d.client.Quit(ctx) // what was answered stands, whatever QUIT meets
+		d.client = nil
 	}
 }
 
@@ -173,6 +212,7 @@ func (d *drain) settle(ctx context.Context, m queue.Message, results []relay.Res
 		}
 		d.tell(m, r)
 	}
+	d.call.tellTwice(m, results)
 	d.call.count(func(row *queue.Call) {
 		if accepted > 0 {
 			row.Sent++
@@ -201,21 +241,38 @@ func temporary(err error) bool {
 	return !errors.As(err, &e) || e.Temporary
 }
 
+// tell makes an event of a result, and a line for the report of every result
+// that a sender would ask about.
 func (d *drain) tell(m queue.Message, r relay.Result) {
-	e := Event{Message: string(m.ID), To: r.To, Bytes: m.Size}
-	switch {
-	case r.Err == nil:
-		e.Kind = Sent
-	case temporary(r.Err):
-		e.Kind, e.Text = Deferred, Explain(r.Err)
-	default:
-		e.Kind, e.Text = Failed, Explain(r.Err)
+	e := Event{Kind: Sent, Message: string(m.ID), To: r.To, Bytes: m.Size}
+	if r.Err != nil {
+		e.Text = Explain(r.Err)
+		e.Kind = Failed
+		if temporary(r.Err) {
+			e.Kind = Deferred
+		}
+		if r.Doubtful {
+			e.Text += "; it may have been accepted all the same"
+		}
 		d.call.count(func(row *queue.Call) {
-			row.Failed++
-			row.Problems = append(row.Problems, "to "+r.To+": "+e.Text)
+			if e.Kind == Failed {
+				row.Failed++
+			}
+			row.Problems = append(row.Problems, fmt.Sprintf("to %s, %s: %s", r.To, e.Kind, e.Text))
 		})
 	}
 	d.call.emit(e)
+}
+
+// tellTwice says which recipients may have a message twice: those in doubt from
+// an earlier call who have now been sent it again.
+func (c *call) tellTwice(before queue.Message, results []relay.Result) {
+	for _, r := range results {
+		doubtful := slices.ContainsFunc(before.To, func(to queue.Recipient) bool { return to.Addr == r.To && to.Doubtful })
+		if r.Err == nil && doubtful {
+			c.problem("to "+r.To, errors.New("the message may have arrived twice: an earlier call was cut between its content and the answer"))
+		}
+	}
 }
 
 // unreadable sets a message aside whose body is damaged: it would be tried in

@@ -15,30 +15,41 @@ type fakeLine struct {
 	name string
 	dial func(ctx context.Context, address string) (net.Conn, error)
 
-	upErr   error
-	upPanic bool
-	upHangs bool  // Up ignores its context until Down
-	downErr error // given by the first downFails calls of Down
-	fails   int
-	downs   int
-	cutAt   int64 // octets after which the line is lost; 0: never
+	upErr     error
+	upPanic   bool
+	upHangs   bool  // Up ignores its context until Down
+	downHangs bool  // the first Down ignores its context until the second
+	downErr   error // given by the first fails calls of Down
+	fails     int
+	downs     int
+	cutAt     int64 // octets after which the line is lost; 0: never
 
 	mu        sync.Mutex
 	connected time.Time
 	up, down  int64
 	lost      chan struct{}
-	downed    chan struct{}
+	downed    chan struct{} // closed by the first Down
+	again     chan struct{} // closed by the second
 	conns     []net.Conn
 }
 
 func newFakeLine(name string) *fakeLine {
-	return &fakeLine{name: name, lost: make(chan struct{}), downed: make(chan struct{})}
+	return &fakeLine{name: name, lost: make(chan struct{}), downed: make(chan struct{}), again: make(chan struct{})}
 }
 
 func (l *fakeLine) Name() string          { return l.name }
 func (l *fakeLine) Number() string        { return "5551234" }
 func (l *fakeLine) Transcript() string    { return "ATDT5551234" }
 func (l *fakeLine) Lost() <-chan struct{} { return l.lost }
+
+func (l *fakeLine) Err() error {
+	select {
+	case <-l.lost:
+		return errors.New("carrier lost")
+	default:
+		return nil
+	}
+}
 
 func (l *fakeLine) Up(_ context.Context, onPhase func(string)) error {
 	onPhase(Dialling)
@@ -88,12 +99,19 @@ func (l *fakeLine) Connected() time.Time {
 
 func (l *fakeLine) Down(context.Context) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.downs++
-	if l.downs == 1 {
+	n := l.downs
+	l.mu.Unlock()
+	switch n {
+	case 1:
 		close(l.downed)
+		if l.downHangs {
+			<-l.again
+		}
+	case 2:
+		close(l.again)
 	}
-	if l.downs <= l.fails {
+	if n <= l.fails {
 		return l.downErr
 	}
 	return nil

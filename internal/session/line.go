@@ -25,6 +25,8 @@ type Line interface {
 	Connected() time.Time
 	// Lost is closed when the line went down by itself.
 	Lost() <-chan struct{}
+	// Err is why it did; nil as long as it didn't.
+	Err() error
 	// Down brings the line down; nil means that it was seen to be down. It may
 	// be called at any time, also during Up, and again.
 	Down(ctx context.Context) error

@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,6 +61,20 @@ func (e *OpenLineError) Error() string {
 
 // Unwrap gives what the hang-up met.
 func (e *OpenLineError) Unwrap() error { return e.Err }
+
+// CutError says that a call was up and ended before its work was done. What had
+// been done is kept; the rest waits for the next call.
+type CutError struct {
+	Line string
+	Err  error
+}
+
+func (e *CutError) Error() string {
+	return fmt.Sprintf("the call on line %s ended early: %v", e.Line, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *CutError) Unwrap() error { return e.Err }
 
 // Options is what a Session needs. Queue and Lines must be set.
 type Options struct {
@@ -130,14 +145,16 @@ func New(opt Options) *Session {
 // other. When ctx ends the call is ended in order: what was begun stops, the
 // line comes down.
 //
-// The error is ErrNothingToDo, *OpenLineError, or why no line came up; single
-// boxes and messages that failed are in the row's Problems and not an error.
+// The error is ErrNothingToDo, *OpenLineError, *CutError, or why no line came up;
+// single boxes and messages that failed are in the row's Problems and not an
+// error.
 func (s *Session) Call(ctx context.Context, reason string, asked bool) (queue.Call, error) {
 	s.busy.Lock()
 	defer s.busy.Unlock()
-	if work, err := s.work(); err != nil {
-		return queue.Call{}, err
-	} else if !work && !asked {
+	if err := s.release(ctx); err != nil {
+		s.log.Error("messages of an earlier call", "err", err)
+	}
+	if !asked && !s.work() {
 		return queue.Call{}, ErrNothingToDo
 	}
 	if len(s.opt.Lines) == 0 {
@@ -156,6 +173,9 @@ func (s *Session) Call(ctx context.Context, reason string, asked bool) (queue.Ca
 		if !row.OnHook {
 			return row, &OpenLineError{Line: row.Line, Err: c.downErr}
 		}
+		if c.upErr == nil && c.cutErr != nil {
+			return row, &CutError{Line: row.Line, Err: c.cutErr}
+		}
 		if c.upErr == nil {
 			return row, nil
 		}
@@ -167,14 +187,40 @@ func (s *Session) Call(ctx context.Context, reason string, asked bool) (queue.Ca
 	return row, errors.Join(failures...)
 }
 
-// work says whether a call would have anything to do.
-func (s *Session) work() (bool, error) {
+// work says whether a call would have anything to do. A queue that cannot be
+// read is worth a call too: what can be read of it goes, and the rest is told.
+func (s *Session) work() bool {
 	if len(s.opt.Boxes) > 0 {
-		return true, nil
+		return true
 	}
 	if s.opt.Smarthost == nil {
-		return false, nil
+		return false
 	}
 	waiting, err := s.opt.Queue.Waiting(queue.Remote)
-	return len(waiting) > 0, err
+	if err != nil {
+		s.log.Error("queue", "err", err)
+	}
+	return len(waiting) > 0
+}
+
+// release puts recipients back that an earlier call left as being sent to,
+// because the result could not be stored. No call is under way now, so nobody
+// else will; whether they have the message is not known.
+func (s *Session) release(ctx context.Context) error {
+	messages, err := s.opt.Queue.List()
+	faults := []error{err}
+	for _, m := range messages {
+		if !slices.ContainsFunc(m.To, func(r queue.Recipient) bool { return r.State == queue.Sending }) {
+			continue
+		}
+		faults = append(faults, s.opt.Queue.Update(ctx, m.ID, func(m *queue.Message) error {
+			for i := range m.To {
+				if r := &m.To[i]; r.State == queue.Sending {
+					r.State, r.Doubtful = queue.Waiting, true
+				}
+			}
+			return nil
+		}))
+	}
+	return errors.Join(faults...)
 }

@@ -222,6 +222,9 @@ func TestRefusedRecipients(t *testing.T) {
 			t.Errorf("%s is %s, want %s (%s)", m.To[i].Addr, m.To[i].State, want, m.To[i].Reply)
 		}
 	}
+	if said := strings.Join(row.Problems, "; "); !strings.Contains(said, "no such user") || !strings.Contains(said, "try later") {
+		t.Errorf("the report says %q", said)
+	}
 	if !strings.Contains(m.To[1].Reply, "no such user") || row.Failed != 1 {
 		t.Errorf("reply %q, row %+v", m.To[1].Reply, row)
 	}
@@ -322,6 +325,9 @@ func TestOpenLineIsLoud(t *testing.T) {
 	if !errors.As(err, &open) || row.OnHook {
 		t.Errorf("%v, on-hook %v", err, row.OnHook)
 	}
+	if !row.Ended.IsZero() {
+		t.Error("the row of a call on an open line says that it has ended")
+	}
 	if n := slices.Index(o.kinds(), Alarm); n < 0 {
 		t.Error("no alarm")
 	}
@@ -350,8 +356,12 @@ func TestLostLine(t *testing.T) {
 		o.submit("first", "x@far.example")
 		o.submit("second one", "y@far.example")
 		o.line.cutAt = cut
-		row := o.mustCall()
-		if len(row.Problems) > 1 {
+		row, err := o.call()
+		var ended *CutError
+		if !errors.As(err, &ended) || !errors.Is(err, ErrLost) || !row.OnHook || row.Error == "" {
+			t.Errorf("cut at %d: %v, row %q, on-hook %v", cut, err, row.Error, row.OnHook)
+		}
+		if early := slices.DeleteFunc(row.Problems, func(p string) bool { return !strings.Contains(p, "ended early") }); len(early) != 1 {
 			t.Errorf("cut at %d: %q", cut, row.Problems)
 		}
 		o.line = newFakeLine("fake")
@@ -395,7 +405,7 @@ func TestMaxCall(t *testing.T) {
 		o.line.dial = nil // connections never come up
 		begun := time.Now()
 		row, err := New(o.opt).Call(t.Context(), "test", false)
-		if err != nil || !row.OnHook {
+		if !errors.Is(err, ErrMaxCall) || !row.OnHook {
 			t.Errorf("%+v, %v", row, err)
 		}
 		if got := time.Since(begun); got != time.Hour {
@@ -407,17 +417,36 @@ func TestMaxCall(t *testing.T) {
 	})
 }
 
-// If the call's own goroutine hangs, the watchdog brings the line down.
+// Work that does not end when it is told to doesn't keep the line.
+func TestStuckWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := bubble(t)
+		o.line.upHangs = true // until the line is brought down
+		ctx, cancel := context.WithCancel(t.Context())
+		begun := time.Now()
+		time.AfterFunc(time.Minute, cancel)
+		row, err := New(o.opt).Call(ctx, "test", false)
+		if err == nil || !row.OnHook {
+			t.Errorf("%v, on-hook %v", err, row.OnHook)
+		}
+		if got := time.Since(begun); got != time.Minute+windDown {
+			t.Errorf("the line went down after %v", got)
+		}
+	})
+}
+
+// If the hang-up itself hangs, the watchdog brings the line down.
 func TestWatchdogHangsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := bubble(t)
-		o.line.upHangs = true
+		o.line.dial = nil
+		o.line.downHangs = true // the first time, until the second
 		begun := time.Now()
-		_, err := New(o.opt).Call(t.Context(), "test", false)
-		if err == nil || o.line.downs < 2 {
-			t.Errorf("%v, %d downs", err, o.line.downs)
+		row, err := New(o.opt).Call(t.Context(), "test", false)
+		if !errors.Is(err, ErrMaxCall) || !row.OnHook || o.line.downs != 2 {
+			t.Errorf("%v, on-hook %v, %d downs", err, row.OnHook, o.line.downs)
 		}
-		if got := time.Since(begun); got != time.Hour+hangupLimit {
+		if got := time.Since(begun); got != time.Hour+windDown+hangupLimit {
 			t.Errorf("the line went down after %v", got)
 		}
 		if !slices.Contains(o.kinds(), Alarm) {
@@ -434,7 +463,7 @@ func TestStopEndsTheCall(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, cancel)
 		row, err := New(o.opt).Call(ctx, "test", false)
-		if err != nil || !row.OnHook || row.Metered != time.Minute || row.Units != 3 {
+		if !errors.Is(err, context.Canceled) || !row.OnHook || row.Metered != time.Minute || row.Units != 3 {
 			t.Errorf("%+v, %v", row, err)
 		}
 	})
@@ -460,6 +489,89 @@ func bubble(t *testing.T) *office {
 	}
 	o.submit("x", "x@far.example")
 	return o
+}
+
+// Messages on which the smarthost breaks the connection are tried behind those
+// that were not tried yet, so that they cannot block them for ever.
+func TestPoisonBlocksNothing(t *testing.T) {
+	o := newOffice(t, nil)
+	for range brokenTries {
+		o.submit("POISON", "x@far.example")
+	}
+	good := o.submit("good, and larger than the others", "good@far.example")
+	o.provider.SetFaults(func(f *isp.Faults) { f.LoseReplies = brokenTries })
+	row := o.mustCall()
+	if row.Sent != 0 || len(row.Problems) == 0 {
+		t.Fatalf("%+v", row)
+	}
+	o.provider.SetFaults(func(f *isp.Faults) { f.LoseReplies = 0 })
+	o.mustCall()
+	received := o.provider.Received()
+	if first := received[brokenTries].To[0]; first != "good@far.example" {
+		t.Errorf("message %s was not the first of the second call, but %s", good, first)
+	}
+	if !slices.ContainsFunc(mustRow(t, o).Problems, func(p string) bool { return strings.Contains(p, "may have arrived twice") }) {
+		t.Errorf("nothing tells of the doubtful ones: %q", mustRow(t, o).Problems)
+	}
+}
+
+func mustRow(t *testing.T, o *office) queue.Call {
+	t.Helper()
+	calls, err := o.queue.Calls(1)
+	if err != nil || len(calls) != 1 {
+		t.Fatal(err)
+	}
+	return calls[0]
+}
+
+// A result that could not be stored does not hide a message from later calls.
+func TestStrandedMessageIsSentAgain(t *testing.T) {
+	o := newOffice(t, nil)
+	id := o.submit("stranded", "x@far.example")
+	err := o.queue.Update(t.Context(), id, func(m *queue.Message) error {
+		m.To[0].State = queue.Sending
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := o.mustCall(); row.Sent != 1 {
+		t.Errorf("%+v", row)
+	}
+}
+
+// Mail that comes in while the boxes are being collected goes along.
+func TestLateMailGoesAlong(t *testing.T) {
+	var o *office
+	o = newOffice(t, map[string]isp.Box{"ann": {Password: password, Messages: [][]byte{letter("one")}}})
+	tell, late := o.opt.OnEvent, false
+	o.opt.OnEvent = func(e Event) {
+		tell(e)
+		if e.Kind == Collected && !late {
+			late = true
+			o.submit("late", "x@far.example")
+		}
+	}
+	if row := o.mustCall(); row.Sent != 1 || row.Collected != 1 {
+		t.Errorf("%+v", row)
+	}
+}
+
+// A row says that the line was answered before PPP is up: a crash then must not
+// make the call free.
+func TestAnsweredIsStoredWhileLinking(t *testing.T) {
+	o := newOffice(t, nil)
+	o.submit("x", "x@far.example")
+	var during queue.Call
+	o.opt.OnEvent = func(e Event) {
+		if e.Kind == PhaseBegan && e.Phase == Exchanging {
+			during = mustRow(t, o)
+		}
+	}
+	o.mustCall()
+	if during.Connected.IsZero() {
+		t.Error("the row on disk does not say when the line was answered")
+	}
 }
 
 // A call that a crash cut off is closed with the most it can have cost.
