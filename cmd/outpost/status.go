@@ -36,6 +36,12 @@ func statusCommand() *cobra.Command {
 
 func printStatus(w io.Writer, s control.Status) {
 	fmt.Fprintf(w, "state:      %s\n", s.State)
+	if s.Line != "" {
+		fmt.Fprintf(w, "ALARM:      no call before the line is known to be down: %s\n", s.Line)
+	}
+	if s.Hint != "" {
+		fmt.Fprintf(w, "hint:       %s\n", s.Hint)
+	}
 	if s.Next.IsZero() {
 		fmt.Fprintln(w, "next call:  when asked for; none is scheduled")
 	} else {

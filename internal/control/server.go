@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,7 +85,7 @@ func (d Daemon) connect(w http.ResponseWriter, r *http.Request) {
 	}
 	ended := make(chan outcome, 1)
 	go func() { //nolint:contextcheck // it does: r's
-		call, err := d.Connect(r.Context(), r.FormValue("reason"))
+		call, err := d.Connect(r.Context(), cmp.Or(r.FormValue("reason"), "asked for"))
 		ended <- outcome{call, err}
 	}()
 	w.Header().Set("Content-Type", "application/x-ndjson")

@@ -15,6 +15,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -72,6 +73,7 @@ type Dispatcher struct {
 
 	mu    sync.Mutex
 	state State
+	open  error // why a line isn't known to be down; nil: all are, or it is being looked at
 	due   schedule.Due
 	last  *Outcome
 	asked []request
@@ -95,6 +97,8 @@ type Status struct {
 	Next  time.Time   `json:"next,omitzero"` // zero: no call is scheduled
 	Why   string      `json:"why,omitempty"`
 	Error string      `json:"error,omitempty"` // of the last call
+	Line  string      `json:"line,omitempty"`  // why a line is not known to be down
+	Hint  string      `json:"hint,omitempty"`  // what to do about that
 	Last  *queue.Call `json:"last,omitempty"`  // since the daemon started
 }
 
@@ -112,11 +116,11 @@ func New(opt Options) *Dispatcher {
 func (d *Dispatcher) Run(ctx context.Context) {
 	d.reset(ctx, Starting)
 	for ctx.Err() == nil {
-		reason, asked := d.wait(ctx)
-		if reason == "" {
+		next, ok := d.wait(ctx)
+		if !ok {
 			break
 		}
-		out := d.place(ctx, reason, asked)
+		out := d.place(ctx, next)
 		var open *session.OpenLineError
 		if errors.As(out.Err, &open) {
 			d.reset(ctx, LineOpen)
@@ -126,13 +130,15 @@ func (d *Dispatcher) Run(ctx context.Context) {
 }
 
 // Connect asks for a call and waits for its end. If a call is under way it is
-// that one. When ctx ends Connect returns; the call goes on.
+// that one; while the lines are checked for the first time it waits for that.
+// When ctx ends Connect returns; the call goes on.
 func (d *Dispatcher) Connect(ctx context.Context, reason string) (queue.Call, error) {
 	r := request{reason: reason, done: make(chan Outcome, 1)}
 	d.mu.Lock()
-	if d.state == LineOpen || d.state == Starting {
+	if d.open != nil {
+		err := fmt.Errorf("%w: %w", ErrLineOpen, d.open)
 		d.mu.Unlock()
-		return queue.Call{}, ErrLineOpen
+		return queue.Call{}, err
 	}
 	d.asked = append(d.asked, r)
 	d.mu.Unlock()
@@ -153,6 +159,9 @@ func (d *Dispatcher) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{State: d.state, Next: d.due.At, Why: d.due.Why}
+	if d.open != nil {
+		s.Line, s.Hint = d.open.Error(), session.Advice(d.open)
+	}
 	if d.last != nil {
 		row := d.last.Call
 		s.Last = &row
@@ -163,17 +172,25 @@ func (d *Dispatcher) Status() Status {
 	return s
 }
 
-// wait gives the reason of the next call when it is time for it, "" when ctx
-// has ended.
-func (d *Dispatcher) wait(ctx context.Context) (reason string, asked bool) {
+// next is a call to be placed: why, and whether somebody asked for it.
+type next struct {
+	reason string
+	asked  bool
+}
+
+// wait gives the next call when it is time for it; false when ctx has ended.
+func (d *Dispatcher) wait(ctx context.Context) (next, bool) {
 	d.set(Idle)
 	// Wall clock only: the schedule is about the time on the wall, and a
 	// monotonic reading would hide that it was set.
 	due := d.plan(time.Now().Round(0))
-	for {
+	for ctx.Err() == nil {
+		if reason, ok := d.wanted(); ok {
+			return next{reason, true}, true
+		}
 		now := time.Now().Round(0)
 		if !due.At.IsZero() && !now.Before(due.At) {
-			return due.Why, false
+			return next{due.Why, false}, true
 		}
 		due = d.plan(now)
 		pause := look
@@ -184,15 +201,11 @@ func (d *Dispatcher) wait(ctx context.Context) (reason string, asked bool) {
 		select {
 		case <-timer.C:
 		case <-d.kick:
-			timer.Stop()
-			if reason, ok := d.wanted(); ok {
-				return reason, true
-			}
 		case <-ctx.Done():
-			timer.Stop()
-			return "", false
 		}
+		timer.Stop()
 	}
+	return next{}, false
 }
 
 func (d *Dispatcher) plan(now time.Time) schedule.Due {
@@ -213,15 +226,15 @@ func (d *Dispatcher) wanted() (string, bool) {
 	return d.asked[0].reason, true
 }
 
-func (d *Dispatcher) place(ctx context.Context, reason string, asked bool) Outcome {
+func (d *Dispatcher) place(ctx context.Context, n next) Outcome {
 	d.set(Calling)
-	row, err := d.opt.Call(ctx, reason, asked)
+	row, err := d.opt.Call(ctx, n.reason, n.asked)
 	out := Outcome{Call: row, Err: err}
 	switch {
 	case errors.Is(err, session.ErrNothingToDo):
-		d.log.Info("no call", "reason", reason, "why", err.Error())
+		d.log.Info("no call", "reason", n.reason, "why", err.Error())
 	case err != nil:
-		d.log.Error("call", "call", row.ID, "reason", reason, "err", session.Explain(err))
+		d.log.Error("call", "call", row.ID, "reason", n.reason, "err", session.Explain(err))
 	}
 	d.mu.Lock()
 	if !errors.Is(err, session.ErrNothingToDo) {
@@ -243,14 +256,19 @@ func (d *Dispatcher) answer(out Outcome) {
 	}
 }
 
-// reset brings every line down, until that is confirmed or ctx ends.
+// reset brings every line down, until that is confirmed or ctx ends. Whoever
+// waits for a call meanwhile is told why there is none.
 func (d *Dispatcher) reset(ctx context.Context, state State) {
 	d.set(state)
 	for ctx.Err() == nil {
 		err := d.opt.Reset(ctx)
+		d.mu.Lock()
+		d.open = err
+		d.mu.Unlock()
 		if err == nil {
 			return
 		}
+		d.answer(Outcome{Err: fmt.Errorf("%w: %w", ErrLineOpen, err)})
 		d.log.Error("line not confirmed down", "err", session.Explain(err), "again_in", resetPause)
 		timer := time.NewTimer(resetPause)
 		select {

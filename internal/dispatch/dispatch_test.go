@@ -160,6 +160,32 @@ func TestConnectJoinsTheCall(t *testing.T) {
 	})
 }
 
+// Whoever asks before the lines were checked is answered after it: with a call,
+// or with what is wrong with the line.
+func TestConnectWaitsForTheFirstCheck(t *testing.T) {
+	for _, fault := range []error{nil, errors.New("permission denied")} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDesk(t)
+			d.failResets(fault)
+			answer := make(chan error, 1)
+			go func() {
+				_, err := d.Connect(t.Context(), "") // no reason is a reason too
+				answer <- err
+			}()
+			synctest.Wait()
+			d.run(t, func() {
+				if err := <-answer; !errors.Is(err, fault) || (fault != nil) != errors.Is(err, ErrLineOpen) {
+					t.Errorf("error %v", err)
+				}
+				time.Sleep(time.Hour)
+				if s := d.Status(); s.State != Idle || s.Line != "" {
+					t.Errorf("status %+v", s)
+				}
+			})
+		})
+	}
+}
+
 // Who stops waiting does not end the call.
 func TestConnectGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -205,7 +231,7 @@ func TestOpenLineIsBroughtDown(t *testing.T) {
 				t.Error("no error")
 			}
 			synctest.Wait()
-			if s := d.Status(); s.State != LineOpen || s.Error == "" {
+			if s := d.Status(); s.State != LineOpen || s.Error == "" || s.Line != "carrier up" {
 				t.Errorf("status %+v", s)
 			}
 			time.Sleep(resetPause + time.Second)

@@ -67,12 +67,20 @@ func parse(expr string) (cron.Schedule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schedule %q: %w (five fields: minute hour day month weekday, such as \"0 6,18 * * 1-5\")", expr, err)
 	}
+	if strings.HasPrefix(e, "@every") {
+		return nil, fmt.Errorf("schedule %q: times are by the clock; for every ten minutes write \"*/10 * * * *\"", expr)
+	}
+	if c.Next(leapYear).IsZero() {
+		return nil, fmt.Errorf("schedule %q: this date never comes", expr)
+	}
 	return c, nil
 }
 
+// leapYear begins a year that has every date there is.
+var leapYear = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // Next gives the first moment after now at which a call is due. It is the zero
-// Due when the schedule is empty or none of its dates will ever come (30
-// February).
+// Due when the schedule is empty.
 func (s *Schedule) Next(now time.Time) Due {
 	var first Due
 	if s == nil || s.zone == nil {

@@ -30,7 +30,7 @@ func TestNext(t *testing.T) {
 		{"not twice in the same minute", []string{"0 6 * * *"}, "2026-03-02 06:00", "2026-03-03 06:00", "schedule 0 6 * * *"},
 		{"the earliest wins", []string{"0 18 * * *", "30 12 * * 1-5"}, "2026-03-02 07:00", "2026-03-02 12:30", "schedule 30 12 * * 1-5"},
 		{"weekdays only", []string{"30 12 * * 1-5"}, "2026-03-06 13:00", "2026-03-09 12:30", "schedule 30 12 * * 1-5"},
-		{"a date that never comes", []string{"0 0 30 2 *"}, "2026-03-06 13:00", "", ""},
+		{"a leap day", []string{"0 0 29 2 *"}, "2026-03-06 13:00", "2028-02-29 00:00", "schedule 0 0 29 2 *"},
 		{"no expressions", nil, "2026-03-06 13:00", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -70,11 +70,11 @@ func TestNextOverDaylightSaving(t *testing.T) {
 }
 
 func TestParseNamesEveryFault(t *testing.T) {
-	_, err := Parse([]string{"0 6 * *", "61 * * * *", "0 6 * * *", "TZ=UTC", "CRON_TZ=Mars/Base 0 6 * * *"}, time.UTC)
+	_, err := Parse([]string{"0 6 * *", "61 * * * *", "0 6 * * *", "TZ=UTC", "CRON_TZ=Mars/Base 0 6 * * *", "@every 5m", "0 0 31 2 *"}, time.UTC)
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{`"0 6 * *"`, `"61 * * * *"`, `"TZ=UTC"`, `"CRON_TZ=Mars/Base`} {
+	for _, want := range []string{`"0 6 * *"`, `"61 * * * *"`, `"TZ=UTC"`, `"CRON_TZ=Mars/Base`, `"@every 5m"`, `"0 0 31 2 *"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error does not name %s: %v", want, err)
 		}
