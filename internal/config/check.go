@@ -21,6 +21,15 @@ const (
 	tlsStart    = "starttls"
 )
 
+// Bounds that keep a slip of the finger from overflowing or from being a day's
+// surprise on the bill.
+const (
+	maxMinutes = 24 * 60
+	maxSeconds = 24 * 60 * 60
+	// maxSocket is how long the name of a Unix socket may be on every system.
+	maxSocket = 103
+)
+
 func (c *Config) check(f *Faults) {
 	c.checkOffice(f)
 	c.checkSMTP(f)
@@ -30,6 +39,10 @@ func (c *Config) check(f *Faults) {
 	}
 	if c.Smarthost != nil {
 		c.Smarthost.check("smarthost", f)
+		hostName(f, "smarthost.hello", c.Smarthost.Hello)
+	}
+	if len(c.Lines) == 0 && (c.Smarthost != nil || len(c.Boxes) > 0 || len(c.Schedule.Calls) > 0) {
+		f.add("line", "", "there is a smarthost, a box or a schedule, but no [[line]] to reach them")
 	}
 	c.checkBoxes(users, f)
 	c.checkLines(f)
@@ -39,8 +52,9 @@ func (c *Config) check(f *Faults) {
 }
 
 func (c *Config) checkOffice(f *Faults) {
-	if strings.ContainsAny(c.Office.Name, " \t\r\n@") {
-		f.add("office.name", c.Office.Name, "must be a host name")
+	hostName(f, "office.name", c.Office.Name)
+	if n := len(c.Storage.Socket); n > maxSocket {
+		f.add("storage.socket", c.Storage.Socket, "has %d octets; systems take at most %d", n, maxSocket)
 	}
 	if len(c.Office.Domains) == 0 {
 		f.add("office.domains", "", "name at least one domain of the office's addresses, such as [\"clinic.example\"]")
@@ -69,6 +83,11 @@ func (c *Config) checkSMTP(f *Faults) {
 			f.add("smtp.trusted_networks", quote(n), "must be a network, such as 192.168.1.0/24")
 		}
 	}
+	if len(c.SMTP.Listen)+len(c.SMTP.ListenTLS) == 0 {
+		f.add("smtp.listen", "", "name at least one address in listen or listen_tls, or nobody can hand in mail")
+	}
+	readable(f, "smtp.cert_file", c.SMTP.CertFile)
+	readable(f, "smtp.key_file", c.SMTP.KeyFile)
 	if (c.SMTP.CertFile == "") != (c.SMTP.KeyFile == "") {
 		f.add("smtp.cert_file", "", "cert_file and key_file go together: give both or neither")
 	}
@@ -131,9 +150,10 @@ func safeName(s string) bool {
 }
 
 func (s Server) check(where string, f *Faults) {
-	if s.Host == "" || strings.ContainsAny(s.Host, " \t\r\n:/") && !isIPv6(s.Host) {
-		f.add(where+".host", s.Host, "must be the server's host name or address")
+	if s.Host == "" || strings.ContainsAny(s.Host, " \t\r\n:/") {
+		f.add(where+".host", s.Host, "must be the server's host name or IPv4 address; lines carry IPv4 only")
 	}
+	readable(f, where+".ca_file", s.CAFile)
 	if s.Port < 1 || s.Port > 65535 {
 		f.add(where+".port", strconv.Itoa(s.Port), "must be 1 to 65535")
 	}
@@ -144,9 +164,7 @@ func (s Server) check(where string, f *Faults) {
 	if s.User != "" && s.Password == "" {
 		f.add(where+".password", "", "a user needs password or password_file")
 	}
-	if s.Silence < 10 {
-		f.add(where+".silence_seconds", strconv.Itoa(s.Silence), "must be at least 10; satellite lines fall silent for 70")
-	}
+	between(f, where+".silence_seconds", s.Silence, 10, maxSeconds)
 }
 
 func (b Box) where(i int) string {
@@ -157,7 +175,7 @@ func (b Box) where(i int) string {
 }
 
 func (c *Config) checkBoxes(users map[string]bool, f *Faults) {
-	names := make(map[string]bool)
+	names, accounts := make(map[string]bool), make(map[string]string)
 	for i, b := range c.Boxes {
 		where := b.where(i)
 		b.check(where, f)
@@ -168,6 +186,11 @@ func (c *Config) checkBoxes(users map[string]bool, f *Faults) {
 			f.add(where+".name", b.Name, "there is a box of that name already")
 		}
 		names[b.Name] = true
+		account := b.User + "@" + strings.ToLower(b.Host)
+		if first, twice := accounts[account]; twice {
+			f.add(where, "", "is the same account as box %q; give that one more users in deliver_to", first)
+		}
+		accounts[account] = b.Name
 		if len(b.DeliverTo) == 0 {
 			f.add(where+".deliver_to", "", "name the users who get this box's mail")
 		}
@@ -176,9 +199,7 @@ func (c *Config) checkBoxes(users map[string]bool, f *Faults) {
 				f.add(where+".deliver_to", u, "no user has that name")
 			}
 		}
-		if b.LeaveDays < 0 {
-			f.add(where+".leave_days", strconv.Itoa(b.LeaveDays), "must be 0 (delete once stored) or more")
-		}
+		between(f, where+".leave_days", b.LeaveDays, 0, 36500)
 		positive(f, where+".max_message_bytes", b.MaxMessageBytes)
 	}
 }
@@ -210,7 +231,7 @@ func (c *Config) checkLines(f *Faults) {
 			f.add(where+".rate_bps", "", "rate_bps and round_trip_ms must be 0 (not known) or more")
 		}
 		positive(f, where+".boxes_at_once", int64(l.Boxes))
-		positive(f, where+".max_call_minutes", int64(l.MaxCallMinutes))
+		between(f, where+".max_call_minutes", l.MaxCallMinutes, 1, maxMinutes)
 		l.Tariff.check(where+".tariff", f)
 	}
 }
@@ -221,13 +242,9 @@ func (t Tariff) check(where string, f *Faults) {
 			f.add(where+"."+key, quote(amount), "must be an amount in quotes, such as \"1.10\"")
 		}
 	}
-	positive(f, where+".unit_seconds", int64(t.UnitSeconds))
-	if t.MinimumSeconds < 0 {
-		f.add(where+".minimum_seconds", strconv.Itoa(t.MinimumSeconds), "must be 0 or more")
-	}
-	if t.Decimals < 1 || t.Decimals > 6 {
-		f.add(where+".decimals", strconv.Itoa(t.Decimals), "must be 1 to 6")
-	}
+	between(f, where+".unit_seconds", t.UnitSeconds, 1, maxSeconds)
+	between(f, where+".minimum_seconds", t.MinimumSeconds, 0, maxSeconds)
+	between(f, where+".decimals", t.Decimals, 1, 6)
 }
 
 func (c *Config) checkSchedule(f *Faults) {
@@ -252,36 +269,6 @@ func (m Modem) check(where string, f *Faults) {
 	}
 	for key, n := range map[string]int{"dial_timeout_seconds": m.DialTimeoutSeconds, "command_timeout_seconds": m.CommandTimeoutSeconds,
 		"guard_time_ms": m.GuardTimeMS, "dtr_timeout_ms": m.DTRTimeoutMS} {
-		if n < 0 {
-			f.add(where+"."+key, strconv.Itoa(n), "must be 0 (the default) or more")
-		}
+		between(f, where+"."+key, n, 0, maxSeconds)
 	}
-}
-
-func oneOf(f *Faults, where, value string, words ...string) {
-	for _, w := range words {
-		if value == w {
-			return
-		}
-	}
-	f.add(where, quote(value), "must be %s", strings.Join(words, ", "))
-}
-
-func positive(f *Faults, where string, n int64) {
-	if n <= 0 {
-		f.add(where, strconv.FormatInt(n, 10), "must be more than 0")
-	}
-}
-
-func isIPv6(s string) bool {
-	a, err := netip.ParseAddr(s)
-	return err == nil && a.Is6()
-}
-
-// quote shows a value as it would stand in the file.
-func quote(s string) string {
-	if s == "" {
-		return ""
-	}
-	return strconv.Quote(s)
 }

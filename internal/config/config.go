@@ -149,6 +149,7 @@ type ModemStep struct {
 	Expect         string `toml:"expect"`
 	TimeoutSeconds int    `toml:"timeout_seconds"`
 	Optional       bool   `toml:"optional"`
+	Secret         bool   `toml:"secret"`
 }
 
 // Modem gives the profile that a line names.

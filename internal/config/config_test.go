@@ -218,6 +218,31 @@ level = "loud"
 	}
 }
 
+// Values that would overflow, fail in every paid call, or lose mail are found
+// before there is a call.
+func TestSlips(t *testing.T) {
+	line := "[[line]]\nport = \"/dev/ttyS0\"\nnumber = \"1\"\n"
+	box := "[[box]]\nhost = \"pop.example\"\nuser = \"ann\"\npassword = \"x\"\ndeliver_to = [\"ann\"]\n"
+	for _, c := range []struct{ text, fault string }{
+		{minimal + line + "max_call_minutes = 200000000\n", "max_call_minutes = 200000000"},
+		{minimal + line + "[line.tariff]\nunit_seconds = 9300000000\n", "unit_seconds"},
+		{minimal + line + "[smarthost]\nhost = \"h\"\nhello = \"my office\"\n", `smarthost.hello = "my office"`},
+		{"[office]\nname = \"Büro\"\ndomains = [\"clinic.example\"]\n", "office.name"},
+		{minimal + line + "[smarthost]\nhost = \"h\"\nca_file = \"absent.pem\"\n", "smarthost.ca_file"},
+		{minimal + "[smtp]\ncert_file = \"absent.pem\"\nkey_file = \"absent.key\"\n", "smtp.key_file"},
+		{minimal + line + "[smarthost]\nhost = \"2001:db8::1\"\n", "IPv4 only"},
+		{minimal + line + "[[user]]\nname = \"ann\"\n" + box + "name = \"a\"\n" + box + "name = \"b\"\n", `same account as box "a"`},
+		{minimal + "[smarthost]\nhost = \"h\"\n", "no [[line]]"},
+		{minimal + "[smtp]\nlisten = []\n", "smtp.listen"},
+		{minimal + "[storage]\nsocket = \"/" + strings.Repeat("s", 110) + "\"\n", "storage.socket"},
+		{minimal + line + "[schedule]\ncalls = [\"@every 5m\"]\n", "@every 5m"},
+	} {
+		if got := faultsOf(t, c.text); !strings.Contains(got, c.fault) {
+			t.Errorf("no fault names %s in:\n%s", c.fault, got)
+		}
+	}
+}
+
 func TestSyntaxErrorSaysWhere(t *testing.T) {
 	if got := faultsOf(t, "[office]\nname = \n"); !strings.Contains(got, "line 2") {
 		t.Errorf("fault does not name line 2: %s", got)
@@ -229,7 +254,7 @@ func TestSecretsFromFiles(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "pw"), []byte("s3cret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	text := minimal + "[smarthost]\nhost = \"h\"\nuser = \"u\"\npassword_file = \"pw\"\n"
+	text := minimal + "[smarthost]\nhost = \"h\"\nuser = \"u\"\npassword_file = \"pw\"\n[[line]]\nport = \"/dev/ttyS0\"\nnumber = \"1\"\n"
 	c, err := Parse(filepath.Join(dir, "outpost.toml"), []byte(text))
 	if err != nil {
 		t.Fatal(err)
