@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -13,6 +14,7 @@ import (
 	"outpost/internal/isp"
 	"outpost/internal/session"
 	"outpost/modem/modemtest"
+	"outpost/queue"
 )
 
 // mail is some for each box and some to send.
@@ -152,10 +154,42 @@ func TestLineThatStaysUp(t *testing.T) {
 	if _, err := r.office.dispatch.Connect(t.Context(), "impatient"); !errors.Is(err, dispatch.ErrLineOpen) {
 		t.Errorf("a call on an open line gave %v", err)
 	}
+	// A port that vanishes is no proof that its line is down.
+	r.portGone.Store(true)
 	r.stuckDCD.Store(false)
+	if err := r.office.reset(t.Context()); err == nil {
+		t.Error("a vanished port counts as a line that is down")
+	}
+	r.portGone.Store(false)
 	r.submit(out[1], "x@far.example")
 	if row, err := r.call(); err != nil || !row.OnHook { // waits until the line has been brought down
 		t.Errorf("%+v, %v", row, err)
+	}
+}
+
+// A modem that isn't there holds nobody up, unless its last call has no confirmed
+// end: then only the modem, or the technician, can say that the line is down.
+func TestModemNotThere(t *testing.T) {
+	t.Parallel()
+	provider, _ := mail()
+	r := newRig(t, provider, modemtest.Options{})
+	r.portGone.Store(true)
+	r.open(r.configuration(isp.TLSNone))
+	r.lineChecked()
+	row, err := r.office.queue.BeginCall(t.Context(), queue.Call{Line: "landline", Begun: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.office.reset(t.Context())
+	if err == nil || !strings.Contains(session.Advice(err), "take the line out of the configuration") {
+		t.Errorf("error %v", err)
+	}
+	r.portGone.Store(false)
+	if err := r.office.reset(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if calls, err := r.office.queue.Calls(1); err != nil || calls[0].ID != row.ID || calls[0].Ended.IsZero() || !calls[0].OnHook {
+		t.Errorf("%+v, %v", calls, err)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -27,28 +26,41 @@ var (
 
 // certificate loads the one the configuration names, or makes one for the
 // office's name at the first start and keeps it, so that mail programs that
-// trusted it once go on doing so.
+// trusted it once go on doing so. One of ours that a power cut left damaged is
+// made anew.
 func certificate(cfg *config.Config) (tls.Certificate, error) {
 	if cfg.SMTP.CertFile != "" {
 		return tls.LoadX509KeyPair(cfg.SMTP.CertFile, cfg.SMTP.KeyFile)
 	}
 	certFile, keyFile := filepath.Join(cfg.Storage.Dir, "tls.crt"), filepath.Join(cfg.Storage.Dir, "tls.key")
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return cert, err
+	if cert, err := tls.LoadX509KeyPair(certFile, keyFile); err == nil {
+		return cert, nil
 	}
 	certPEM, keyPEM, err := selfSigned(cfg.Office.Name)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	// The key first: a certificate without its key would be loaded and refused.
-	if err := os.WriteFile(keyFile, keyPEM, 0o600); err != nil {
-		return tls.Certificate{}, err
-	}
-	if err := os.WriteFile(certFile, certPEM, 0o644); err != nil { //nolint:gosec // a certificate is public
+	if err := errors.Join(keep(keyFile, keyPEM), keep(certFile, certPEM)); err != nil {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(certPEM, keyPEM)
+}
+
+// keep writes a file whole or not at all.
+func keep(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
 }
 
 func selfSigned(name string) (certPEM, keyPEM []byte, err error) {

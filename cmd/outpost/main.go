@@ -33,8 +33,14 @@ const (
 	exitNoCall     = 4 // no call was placed because there was nothing to do
 )
 
+// version is set by the linker; see the Makefile.
+var version = "unknown"
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A terminal that is closed ends the daemon in order, with its line down; a
+	// reader of its output that is gone doesn't end it at all.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code := run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)
@@ -92,6 +98,7 @@ ways at once, hangs up, and writes down what it cost.
 
 Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 the
 daemon is not running, 4 no call was needed.`),
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -109,29 +111,32 @@ func (o *office) assemble(with opening) error {
 func (o *office) close() error { return o.queue.Close() }
 
 // run serves until ctx ends or a part fails, then stops all of it in order: the
-// call first, because it costs money, then the door, then the mailroom.
+// call first, because it costs money, then the door, then the mailroom. A part
+// that panics is a part that failed.
 func (o *office) run(ctx context.Context, d doors) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var parts sync.WaitGroup
-	fail := func(what string, err error) {
-		if err != nil && ctx.Err() == nil {
-			cancel(fmt.Errorf("%s: %w", what, err))
-		}
+	part := func(what string, serve func() error) {
+		parts.Go(func() {
+			if err := o.safely(serve); err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("%s: %w", what, err))
+			}
+		})
 	}
 	for _, l := range d.plain {
-		parts.Go(func() { fail("smtp "+l.Addr().String(), o.door.Serve(l)) })
+		part("smtp "+l.Addr().String(), func() error { return o.door.Serve(l) })
 	}
 	for _, l := range d.implicit {
-		parts.Go(func() { fail("smtp "+l.Addr().String(), o.door.ServeTLS(l)) })
+		part("smtp "+l.Addr().String(), func() error { return o.door.ServeTLS(l) })
 	}
-	parts.Go(func() { fail("control socket", control.Serve(ctx, d.control, o.daemon())) })
+	part("control socket", func() error { return control.Serve(ctx, d.control, o.daemon()) })
 	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopDelivering()
-	parts.Go(func() { o.mailroom.Run(delivering, o.wake) })
+	part("mailroom", func() error { o.mailroom.Run(delivering, o.wake); return nil })
 
-	o.dispatch.Run(ctx)
-	<-ctx.Done()
+	failed := o.safely(func() error { o.dispatch.Run(ctx); return nil })
+	cancel(failed) // it ends only with ctx, or by a panic
 	limited, stop := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
 	defer stop()
 	if err := o.door.Shutdown(limited); err != nil {
@@ -139,24 +144,50 @@ func (o *office) run(ctx context.Context, d doors) error {
 	}
 	stopDelivering()
 	parts.Wait()
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+	if cause := context.Cause(ctx); failed != nil || !stopped(cause) {
 		return cause
 	}
 	return nil
 }
 
+// stopped tells that the daemon was told to stop from that one of its parts
+// failed.
+func stopped(cause error) bool {
+	return errors.Is(cause, context.Canceled)
+}
+
+// safely turns a panic into an error, with the stack in the log, so that the
+// daemon ends in order and with its line down.
+func (o *office) safely(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			o.log.Error("panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("internal fault: %v", p)
+		}
+	}()
+	return f()
+}
+
 // reset makes sure that every line is on-hook and closes the rows of calls that
-// a crash cut off. A modem that isn't plugged in has nothing to hang up, and must
-// not keep the other lines from being used.
+// a crash cut off or whose hang-up was not confirmed.
 func (o *office) reset(ctx context.Context) error {
+	open, err := o.queue.Unfinished()
+	if err != nil {
+		return err
+	}
 	var faults []error
 	for _, l := range o.lines {
 		err := l.Reset(ctx)
-		var port *modem.OpenError
+		calling := slices.ContainsFunc(open, func(c queue.Call) bool { return c.Line == l.Name() })
 		switch {
-		case errors.As(err, &port) && port.Absent():
+		case err == nil:
+		case absent(err) && !calling:
+			// A modem that isn't plugged in, and was in no call, has nothing to
+			// hang up, and must not keep the other lines from being used.
 			o.log.Warn("modem not there", "line", l.Name(), "err", session.Explain(err))
-		case err != nil:
+		case absent(err):
+			faults = append(faults, &exitError{err: err, hint: "its last call has no confirmed end: plug the modem in again, or, if it is gone for good, take the line out of the configuration"})
+		default:
 			faults = append(faults, err)
 		}
 	}
@@ -164,6 +195,13 @@ func (o *office) reset(ctx context.Context) error {
 		return err
 	}
 	return session.CloseInterrupted(ctx, o.queue, o.tariffs())
+}
+
+// absent says that an error is only about a port that isn't there.
+func absent(err error) bool {
+	var port *modem.OpenError
+	var open *modem.HangupError
+	return errors.As(err, &port) && port.Absent() && !errors.As(err, &open)
 }
 
 func (o *office) tariffs() map[string]tariff.Tariff {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"outpost/internal/config"
 	"outpost/internal/dispatch"
 	"outpost/internal/isp"
+	"outpost/modem"
 	"outpost/modem/modemtest"
 	"outpost/queue"
 )
@@ -39,6 +41,7 @@ type rig struct {
 	done     chan error
 	log      *bytes.Buffer
 	stuckDCD atomic.Bool // the cable's carrier wire is stuck high
+	portGone atomic.Bool // the modem isn't plugged in
 }
 
 // cable is the serial cable to the modem.
@@ -147,7 +150,7 @@ func (r *rig) open(text string) *rig {
 		r.t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	r.office, err = openOffice(cfg, opening{log: log, port: func(string, int) (serial.Port, error) { return cable{r.modem.Port(), r}, nil }})
+	r.office, err = openOffice(cfg, opening{log: log, port: r.port})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -161,6 +164,14 @@ func (r *rig) open(text string) *rig {
 	r.running, r.done = cancel, make(chan error, 1)
 	go func() { r.done <- r.office.run(ctx, d) }()
 	return r
+}
+
+// port opens the serial port.
+func (r *rig) port(name string, _ int) (serial.Port, error) {
+	if r.portGone.Load() {
+		return nil, &modem.OpenError{Name: name, Err: fs.ErrNotExist}
+	}
+	return cable{r.modem.Port(), r}, nil
 }
 
 // close ends the office in order.

@@ -30,7 +30,9 @@ that every line is on-hook, because a crash may have left one open.`,
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), cfg, opening{log: logger(cfg.Log, cmd.ErrOrStderr()), port: modem.OpenPort})
+			w := newLogWriter(cmd.ErrOrStderr())
+			defer w.flush()
+			return serve(cmd.Context(), cfg, opening{log: logger(cfg.Log, w), port: modem.OpenPort})
 		},
 	}
 }

@@ -106,9 +106,9 @@ func (o *office) routes(open func(name string, baud int) (serial.Port, error)) [
 		line := link.NewModemLine(link.ModemConfig{
 			Name: l.Name, Number: l.Number,
 			Open:    func() (serial.Port, error) { return open(l.Port, l.Baud) },
-			Profile: profileOf(o.cfg.Modem(l)),
-			PPP:     ppp.Config{User: l.User, Password: l.Password},
-			Rate:    l.RateBPS, RTT: l.RoundTrip(), Log: o.log,
+			Profile: profileOf(o.cfg.Modem(l)), Secrets: secretsOf(o.cfg.Modem(l)),
+			PPP:  ppp.Config{User: l.User, Password: l.Password},
+			Rate: l.RateBPS, RTT: l.RoundTrip(), Log: o.log,
 		})
 		o.lines = append(o.lines, line)
 		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes})
@@ -129,6 +129,16 @@ func profileOf(m config.Modem) modem.Profile {
 		p.Init = append(p.Init, modem.Step{Send: s.Send, Expect: s.Expect, Timeout: seconds(s.TimeoutSeconds), Optional: s.Optional})
 	}
 	return p
+}
+
+// secretsOf are the commands that must not show, such as one with a PIN.
+func secretsOf(m config.Modem) (secrets []string) {
+	for _, s := range m.Init {
+		if s.Secret {
+			secrets = append(secrets, s.Send)
+		}
+	}
+	return secrets
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
