@@ -44,6 +44,9 @@ func (e *Error) Error() string {
 // Unwrap gives the cause, so that errors.Is finds a context's end or what Save returned.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Advice is the hint for a person, "" when there is none.
+func (e *Error) Advice() string { return e.Hint }
+
 // parseStatus takes a status line apart as far as go-pop3 understands it: the indicator, then nothing or a blank (RFC 1939 §3).
 func parseStatus(status []byte) (ok, valid bool) {
 	word, _, _ := bytes.Cut(status, []byte(" "))

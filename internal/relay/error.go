@@ -43,6 +43,9 @@ func (e *Error) Error() string {
 // Unwrap gives the cause, so that errors.Is finds a context's end or a body's own error.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Advice is the hint for a person, "" when there is none.
+func (e *Error) Advice() string { return e.Hint }
+
 // replyError is a refusal by the server.
 func replyError(command string, r reply) *Error {
 	e := &Error{

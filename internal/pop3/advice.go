@@ -1,4 +1,0 @@
-package pop3
-
-// Advice is the hint for a person, "" when there is none.
-func (e *Error) Advice() string { return e.Hint }

@@ -1,4 +1,0 @@
-package relay
-
-// Advice is the hint for a person, "" when there is none.
-func (e *Error) Advice() string { return e.Hint }
