@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -32,13 +33,16 @@ func printCall(w io.Writer, c queue.Call) {
 	switch {
 	case c.Ended.IsZero():
 		fmt.Fprintln(w, "the call has not ended, or was cut off with the computer")
+	case c.OnHook && c.Connected.IsZero():
+		fmt.Fprintln(w, "the line was not answered, and is down")
 	case c.OnHook:
 		fmt.Fprintln(w, "the modem confirmed on-hook")
 	default:
 		fmt.Fprintln(w, "ALARM: the line is not confirmed to be down; it may be costing money")
 	}
-	if c.Error != "" {
-		fmt.Fprintln(w, "error:", strings.Join(strings.Fields(c.Error), " "))
+	why := strings.Join(strings.Fields(c.Error), " ")
+	if told := func(p string) bool { return strings.Contains(p, why) }; why != "" && !slices.ContainsFunc(c.Problems, told) {
+		fmt.Fprintln(w, "error:", why)
 	}
 	for _, p := range c.Problems {
 		fmt.Fprintln(w, "problem:", p)

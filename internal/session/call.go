@@ -73,7 +73,7 @@ func (c *call) run(ctx context.Context) queue.Call {
 	working, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	guarded := make(chan struct{})
-	go func() {
+	go func() { //nolint:contextcheck // the watchdog must outlive every context of the call
 		defer close(guarded)
 		_ = c.safely("watchdog", func() error { c.watch(done, cancel); return nil })
 	}()

@@ -542,8 +542,7 @@ func TestStrandedMessageIsSentAgain(t *testing.T) {
 
 // Mail that comes in while the boxes are being collected goes along.
 func TestLateMailGoesAlong(t *testing.T) {
-	var o *office
-	o = newOffice(t, map[string]isp.Box{"ann": {Password: password, Messages: [][]byte{letter("one")}}})
+	o := newOffice(t, map[string]isp.Box{"ann": {Password: password, Messages: [][]byte{letter("one")}}})
 	tell, late := o.opt.OnEvent, false
 	o.opt.OnEvent = func(e Event) {
 		tell(e)
