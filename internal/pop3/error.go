@@ -2,16 +2,14 @@ package pop3
 
 import (
 	"bytes"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"outpost/internal/patience"
 )
 
 // maxWords is how much of a status line is kept for people.
@@ -113,7 +111,7 @@ func (e *Error) guess() {
 }
 
 // lostError is a connection that ended, fell silent or lost its thread.
-func lostError(command string, patience time.Duration, err error) *Error {
+func lostError(command string, silence time.Duration, err error) *Error {
 	e := &Error{Command: command, Temporary: true, Err: err}
 	switch {
 	case errors.Is(err, errNotPOP3):
@@ -121,41 +119,18 @@ func lostError(command string, patience time.Duration, err error) *Error {
 	case errors.Is(err, errTooLong):
 		e.Hint = "the server's LIST and what it sends don't agree; the message may have to be removed with the provider's web mail"
 	case errors.Is(err, errUnbidden), errors.Is(err, errNotWanted):
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		e.Err = fmt.Errorf("nothing moved on the line for %v: %w", patience, err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		e.Err = fmt.Errorf("the server closed the connection: %w", err)
 	default:
-		e.Err = fmt.Errorf("the connection was lost: %w", err)
+		e.Err = patience.Lost(err, silence)
 	}
 	return e
 }
 
-// tlsError is a handshake that failed: for good if the certificate or the server says no, else as a lost connection.
-func tlsError(patience time.Duration, err error) *Error {
-	e := &Error{Command: "TLS", Err: err}
-	var (
-		host    x509.HostnameError
-		unknown x509.UnknownAuthorityError
-		invalid x509.CertificateInvalidError
-		record  tls.RecordHeaderError
-		alert   tls.AlertError
-		verify  *tls.CertificateVerificationError
-	)
-	switch {
-	case errors.As(err, &host):
-		e.Hint = "the certificate is for another name: use the server name that the provider gives"
-	case errors.As(err, &unknown):
-		e.Hint = "the certificate's issuer is unknown here: update the system's root certificates, or name the provider's own"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		e.Hint = "the certificate is out of date, or this computer's clock is wrong: check the clock first"
-	case errors.As(err, &record):
-		e.Hint = "the server doesn't speak TLS on this port: check port and TLS mode (995 implicit, 110 starttls)"
-	case errors.As(err, &alert), errors.As(err, &verify):
-	default:
-		return lostError("TLS", patience, err)
+// tlsError is a handshake that failed: for good where somebody has to mend something, else as a lost connection.
+func tlsError(silence time.Duration, err error) *Error {
+	if hint, refused := patience.Refused(err, "995 implicit, 110 starttls"); refused {
+		return &Error{Command: "TLS", Err: err, Hint: hint}
 	}
-	return e
+	return lostError("TLS", silence, err)
 }
 
 // legible makes a peer's words safe for terminals, logs and the database: no control characters, valid UTF-8, bounded.

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"outpost/internal/patience"
 )
 
 // maxStatus is generous: RFC 2449 §4 allows 512 octets with CRLF.
@@ -31,13 +33,13 @@ type due struct {
 // wire is the connection as go-pop3 gets it: the server's octets pass through it reply by reply, see the package comment. One goroutine
 // uses it at a time; Close may be called by any.
 type wire struct {
-	net.Conn               // what POP3 is spoken on: line, or TLS over it
-	line     *patientConn  // beneath TLS; closing it ends everything
-	owed     []due         // not completely read yet; the first one is being read
-	statuses [][]byte      // status lines read, verbatim, that nobody has taken yet
-	ready    []byte        // for go-pop3
-	err      error         // the end of it all, for the Read after ready
-	in       [4 << 10]byte // what go-pop3 reads at once
+	net.Conn                // what POP3 is spoken on: line, or TLS over it
+	line     *patience.Conn // beneath TLS; closing it ends everything
+	owed     []due          // not completely read yet; the first one is being read
+	statuses [][]byte       // status lines read, verbatim, that nobody has taken yet
+	ready    []byte         // for go-pop3
+	err      error          // the end of it all, for the Read after ready
+	in       [4 << 10]byte  // what go-pop3 reads at once
 
 	// The reply being read.
 	state  state
@@ -59,8 +61,8 @@ const (
 	afterLF // behind a lone LF, which is text and ends no line
 )
 
-func newWire(conn net.Conn, patience time.Duration) *wire {
-	line := &patientConn{Conn: conn, patience: patience}
+func newWire(conn net.Conn, silence time.Duration) *wire {
+	line := patience.New(conn, silence)
 	return &wire{Conn: line, line: line}
 }
 

@@ -84,7 +84,7 @@ func (s *content) write(c *Client, m Message) {
 	n, err := c.conn.Write(append(out, ".\r\n"...))
 	s.dotOut = n > dot
 	s.ended = err == nil
-	c.line.setPatience(c.opt.FinalTimeout)
+	c.line.SetPatience(c.opt.FinalTimeout)
 }
 
 func (s *content) breakOff(c *Client, err error) {

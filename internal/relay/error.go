@@ -1,13 +1,11 @@
 package relay
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
+
+	"outpost/internal/patience"
 )
 
 // Error is why the connection or a recipient failed.
@@ -83,46 +81,20 @@ func hintFor(code int) string {
 }
 
 // lostError is a connection that ended or fell silent. The cause is kept; words for the usual ones.
-func lostError(command string, patience time.Duration, err error) *Error {
-	switch {
-	case errors.Is(err, errNotSMTP):
+func lostError(command string, silence time.Duration, err error) *Error {
+	if errors.Is(err, errNotSMTP) {
 		return &Error{
 			Command: command, Temporary: true, Err: err,
 			Hint: "check host, port and TLS mode; something else than a mail server may have answered",
 		}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = fmt.Errorf("nothing moved on the line for %v: %w", patience, err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		err = fmt.Errorf("the server closed the connection: %w", err)
-	default:
-		err = fmt.Errorf("the connection was lost: %w", err)
 	}
-	return &Error{Command: command, Temporary: true, Err: err}
+	return &Error{Command: command, Temporary: true, Err: patience.Lost(err, silence)}
 }
 
-// tlsError is a handshake that failed: for good if the certificate or the server says no, else as a lost connection.
-func tlsError(patience time.Duration, err error) *Error {
-	e := &Error{Command: "TLS", Err: err}
-	var (
-		host    x509.HostnameError
-		unknown x509.UnknownAuthorityError
-		invalid x509.CertificateInvalidError
-		record  tls.RecordHeaderError
-		alert   tls.AlertError
-		verify  *tls.CertificateVerificationError
-	)
-	switch {
-	case errors.As(err, &host):
-		e.Hint = "the certificate is for another name: use the server name that the provider gives"
-	case errors.As(err, &unknown):
-		e.Hint = "the certificate's issuer is unknown here: update the system's root certificates, or name the provider's own"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		e.Hint = "the certificate is out of date, or this computer's clock is wrong: check the clock first"
-	case errors.As(err, &record):
-		e.Hint = "the server doesn't speak TLS on this port: check port and TLS mode (465 implicit, 587 starttls)"
-	case errors.As(err, &alert), errors.As(err, &verify):
-	default:
-		return lostError("TLS", patience, err)
+// tlsError is a handshake that failed: for good where somebody has to mend something, else as a lost connection.
+func tlsError(silence time.Duration, err error) *Error {
+	if hint, refused := patience.Refused(err, "465 implicit, 587 starttls"); refused {
+		return &Error{Command: "TLS", Err: err, Hint: hint}
 	}
-	return e
+	return lostError("TLS", silence, err)
 }

@@ -39,7 +39,7 @@ func (c *Client) reply(name string) (reply, *Error) {
 	}
 	rep, err := c.in.read()
 	if err != nil {
-		c.fail(lostError(name, c.line.current(), err))
+		c.fail(lostError(name, c.line.Patience(), err))
 		return reply{}, c.err
 	}
 	if rep.code == 421 {

@@ -42,6 +42,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"outpost/internal/patience"
 )
 
 // TLSMode says how a connection is protected.
@@ -108,9 +110,9 @@ func (o Options) withDefaults() (Options, error) {
 // Client is a connection to a smarthost, ready for messages. One goroutine uses it at a time; only Close may be called by any other, at
 // any time. All memory it takes is bounded whatever the server sends, and no goroutine outlives a call.
 type Client struct {
-	line *patientConn // beneath TLS; closing it ends everything
-	conn net.Conn     // what SMTP is spoken on: line, or TLS over it
-	in   *replyReader // reads conn
+	line *patience.Conn // beneath TLS; closing it ends everything
+	conn net.Conn       // what SMTP is spoken on: line, or TLS over it
+	in   *replyReader   // reads conn
 	opt  Options
 	ext  extensions
 
@@ -131,7 +133,7 @@ func Open(ctx context.Context, conn net.Conn, opt Options) (*Client, error) {
 		_ = conn.Close()
 		return nil, &Error{Command: "configuration", Err: err}
 	}
-	line := newPatientConn(conn, opt.Timeout)
+	line := patience.New(conn, opt.Timeout)
 	c := &Client{line: line, conn: line, in: newReplyReader(line), opt: opt}
 	defer c.begin(ctx)()
 	if e := c.establish(); e != nil {

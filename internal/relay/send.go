@@ -185,7 +185,7 @@ func (t *transaction) deliver() {
 	s := stream(c, t.m)
 	rep, err := c.reply("content")
 	s.land()
-	c.line.setPatience(c.opt.Timeout)
+	c.line.SetPatience(c.opt.Timeout)
 	switch {
 	case err != nil:
 		t.lost(s, err)
