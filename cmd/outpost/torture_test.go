@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"outpost/internal/isp"
 	"outpost/modem/modemtest"
@@ -17,6 +18,12 @@ import (
 // shortCuts is how many offsets the short form tries; the full form
 // (OUTPOST_TORTURE=full, `make torture`) tries every one.
 const shortCuts = 96
+
+// redialTime is above the fifth of a second in which a lost carrier is noticed.
+// After a cut the modem reads what is still on its way to it as commands, and
+// "A/" among it repeats the last one: it dials. On a real line that takes seconds,
+// and the hang-up ends it; a modem that connected at once would hide the cut.
+const redialTime = 500 * time.Millisecond
 
 // smallMail is little enough that a session has few octets to be cut at: two
 // messages each way, with what is awkward to carry.
@@ -79,7 +86,7 @@ func sessionOctets(t *testing.T) int64 {
 func cutAt(t *testing.T, octets int64) (marked, twice int) {
 	provider, out := smallMail()
 	in := provider.Boxes["ann"].Messages
-	r := newRig(t, provider, modemtest.Options{CutAfter: octets})
+	r := newRig(t, provider, modemtest.Options{CutAfter: octets, DialTime: redialTime})
 	r.open(r.configuration(isp.TLSNone))
 	for _, text := range out {
 		r.submit(text, "x@far.example")
