@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"outpost/internal/config"
 	"outpost/queue"
 )
 
@@ -84,7 +85,7 @@ func (d *demo) arrivedOutside(text []byte, to string) (n int) {
 // arrivedInside counts how often a letter is in a user's Maildir. Line ends are
 // compared as CRLF: on disk they are LF.
 func (d *demo) arrivedInside(text []byte, user string) (n int) {
-	for _, m := range d.maildir(user) {
+	for _, m := range inbox(d.cfg, user) {
 		if bytes.HasSuffix(m, text) {
 			n++
 		}
@@ -92,10 +93,10 @@ func (d *demo) arrivedInside(text []byte, user string) (n int) {
 	return n
 }
 
-// maildir reads all messages of a user's inbox, with CRLF line ends.
-func (d *demo) maildir(user string) (messages [][]byte) {
+// inbox reads all messages in a user's Maildir, with CRLF line ends.
+func inbox(cfg *config.Config, user string) (messages [][]byte) {
 	for _, sub := range []string{"new", "cur"} {
-		names, err := filepath.Glob(filepath.Join(d.cfg.Storage.Dir, "mail", user, sub, "*"))
+		names, err := filepath.Glob(filepath.Join(cfg.Storage.Dir, "mail", user, sub, "*"))
 		if err != nil {
 			continue
 		}

@@ -47,7 +47,7 @@ func TestKillBetweenSteps(t *testing.T) {
 			k.start(0)
 			k.awaitDelivery()
 			k.stop()
-			folder := (&demo{cfg: k.cfg}).maildir("ben")
+			folder := inbox(k.cfg, "ben")
 			for i, text := range acknowledged {
 				if c := copies(folder, text); c != 1 {
 					t.Errorf("acknowledged message %d is there %d times", i, c)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -119,7 +118,7 @@ func (o *office) run(ctx context.Context, d doors) error {
 	var parts sync.WaitGroup
 	part := func(what string, serve func() error) {
 		parts.Go(func() {
-			if err := o.safely(serve); err != nil && ctx.Err() == nil {
+			if err := session.Safely(o.log, what, serve); err != nil && ctx.Err() == nil {
 				cancel(fmt.Errorf("%s: %w", what, err))
 			}
 		})
@@ -135,7 +134,7 @@ func (o *office) run(ctx context.Context, d doors) error {
 	defer stopDelivering()
 	part("mailroom", func() error { o.mailroom.Run(delivering, o.wake); return nil })
 
-	failed := o.safely(func() error { o.dispatch.Run(ctx); return nil })
+	failed := session.Safely(o.log, "dispatch", func() error { o.dispatch.Run(ctx); return nil })
 	cancel(failed) // it ends only with ctx, or by a panic
 	limited, stop := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
 	defer stop()
@@ -154,18 +153,6 @@ func (o *office) run(ctx context.Context, d doors) error {
 // failed.
 func stopped(cause error) bool {
 	return errors.Is(cause, context.Canceled)
-}
-
-// safely turns a panic into an error, with the stack in the log, so that the
-// daemon ends in order and with its line down.
-func (o *office) safely(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			o.log.Error("panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = fmt.Errorf("internal fault: %v", p)
-		}
-	}()
-	return f()
 }
 
 // reset makes sure that every line is on-hook and closes the rows of calls that

@@ -246,8 +246,7 @@ func (r *rig) delivered() {
 
 // folder gives a user's messages, line ends as CRLF.
 func (r *rig) folder(user string) [][]byte {
-	d := &demo{cfg: r.office.cfg}
-	return d.maildir(user)
+	return inbox(r.office.cfg, user)
 }
 
 // copies counts the messages that end in text.

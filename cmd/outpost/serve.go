@@ -21,8 +21,9 @@ func serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Run the gateway: take mail, place calls, deliver",
-		Long: `Runs until it is told to stop (SIGINT, SIGTERM). Before anything else it checks
-that every line is on-hook, because a crash may have left one open.`,
+		Long: `Runs until it is told to stop (SIGINT, SIGTERM, SIGHUP); a call under way is
+ended in order first. No call is placed before every line is known to be
+on-hook, because a crash may have left one open.`,
 		Example: "  outpost serve --config outpost.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -2,9 +2,7 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -43,12 +41,6 @@ type call struct {
 	phase   string
 	phaseAt mark
 	ended   time.Time
-}
-
-// mark is where the meter stood at some moment.
-type mark struct {
-	at       time.Time
-	up, down int64
 }
 
 // begin writes the call down before the modem is touched, so that a crash
@@ -211,16 +203,8 @@ func (c *call) over(ctx context.Context) bool {
 	}
 }
 
-// safely turns a panic into an error, so that the line comes down and the rest
-// of the work goes on. The stack goes to the log.
-func (c *call) safely(what string, f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("internal fault: %v", p)
-			c.s.log.Error("panic", "call", c.row.ID, "in", what, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		}
-	}()
-	return f()
+func (c *call) safely(what string, f func() error) error {
+	return Safely(c.s.log.With("call", c.row.ID), what, f)
 }
 
 // answered stores that the meter runs, for the row that a crash would leave.
@@ -282,15 +266,6 @@ func orDone(err error) string {
 		return "the line is down"
 	}
 	return err.Error()
-}
-
-// stopMeter notes when the line was down, or given up. The first time counts.
-func (c *call) stopMeter() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended.IsZero() {
-		c.ended = time.Now()
-	}
 }
 
 // hangUp brings the line down and says so loudly when it can't.
@@ -357,20 +332,6 @@ func summary(row queue.Call) string {
 	return s
 }
 
-// metered is how long the line has been up so far, or was.
-func (c *call) metered() time.Duration {
-	connected := c.line().Connected()
-	if connected.IsZero() {
-		return 0
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.ended.IsZero() {
-		return c.ended.Sub(connected)
-	}
-	return time.Since(connected)
-}
-
 // problem notes a line for a person: what, why, and what to do about it.
 func (c *call) problem(what string, err error) {
 	text := what + ": " + Explain(err)
@@ -380,74 +341,8 @@ func (c *call) problem(what string, err error) {
 	c.emit(Event{Kind: Problem, Text: text})
 }
 
-func (c *call) phaseName() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.phase
-}
-
 func (c *call) count(f func(row *queue.Call)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f(&c.row)
-}
-
-// beginPhase ends the phase before and begins the next.
-func (c *call) beginPhase(name string) {
-	c.endPhase()
-	up, down := c.line().Counters()
-	c.mu.Lock()
-	c.phase, c.phaseAt = name, mark{time.Now(), up, down}
-	c.mu.Unlock()
-	c.emit(Event{Kind: PhaseBegan})
-}
-
-func (c *call) endPhase() {
-	up, down := c.line().Counters()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.phase == "" {
-		return
-	}
-	from := c.phaseAt
-	c.row.Phases = append(c.row.Phases, queue.Phase{
-		Name: c.phase, Begun: from.at, Duration: time.Since(from.at),
-		Up: up - from.up, Down: down - from.down, Cost: c.phaseCost(c.phase, from.at),
-	})
-	c.phase = ""
-}
-
-// phaseCost is what the meter rose by in a phase that began at from. A billing
-// unit counts for the phase that began it; the first begins with the answer, so
-// dialling is free and linking bears the set-up fee.
-func (c *call) phaseCost(name string, from time.Time) string {
-	t := c.route.Tariff
-	connected := c.line().Connected()
-	if connected.IsZero() || name == Dialling {
-		return t.Text(t.Charge(0).Amount)
-	}
-	var before time.Duration
-	if name != Linking {
-		before = from.Sub(connected)
-	}
-	return t.Text(t.Charge(time.Since(connected)).Amount.Sub(t.Charge(before).Amount))
-}
-
-// Explain gives an error with the advice that it carries, in one line for a
-// person.
-func Explain(err error) string {
-	text := strings.Join(strings.Fields(err.Error()), " ")
-	if advice := Advice(err); advice != "" {
-		text += " (" + advice + ")"
-	}
-	return text
-}
-
-// Advice gives what a person can do about an error, "" when it doesn't say.
-func Advice(err error) string {
-	var advised interface{ Advice() string }
-	if errors.As(err, &advised) {
-		return advised.Advice()
-	}
-	return ""
 }
