@@ -77,12 +77,15 @@ func newAuth(e *engine) *auth {
 	return a
 }
 
-// start begins the phase when LCP opens, with what the two ends agreed on.
-func (a *auth) start(prove, demand AuthProtocol) {
-	a.stop()
+// start begins the phase when LCP opens, with what the two ends agreed on. sent
+// says that a PAP request is on its way already.
+func (a *auth) start(prove, demand AuthProtocol, sent bool) {
+	if !sent {
+		a.stop()
+	}
 	a.prove, a.demand, a.running = prove, demand, true
 	a.proved, a.shown = prove == "", demand == ""
-	if prove == PAP {
+	if prove == PAP && !sent {
 		a.sendPAP()
 	}
 	switch demand {

@@ -53,7 +53,11 @@ func (a *auth) chapChallenge(p packet) {
 	}
 	data := appendString(nil, string(digest(p.id, a.engine.cfg.Password, value)))
 	data = append(data, a.engine.cfg.User...)
+	first := !a.proved
 	a.sendProof(protoCHAP, packet{chapResponse, p.id, data})
+	if first {
+		a.engine.askNetwork()
+	}
 }
 
 // sendChallenge begins a new challenge: a new identifier and a value never used

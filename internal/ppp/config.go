@@ -69,10 +69,18 @@ type Config struct {
 	// which is RFC 1661's default and costs no option. 128 to 16384.
 	MRU int
 
+	// NoVJ sends TCP's headers whole, and wants them so (RFC 1144). It costs some 37
+	// octets a segment.
+	NoVJ bool
+
 	// ACCM has a bit for each control character that the peer must escape
 	// towards us, bit 0 for NUL (RFC 1662 §7.1). 0: none, for a line clean in
 	// 8 bits. A line with XON/XOFF flow control needs 0x000A0000.
 	ACCM uint32
+
+	// Memory is what the provider agreed to the last time, from Link.Memory. Nil:
+	// this is the first contact. A server has no use for it.
+	Memory *Memory
 
 	// EchoInterval is the silence after which the peer is asked for a sign of
 	// life; any good frame is one. 0: never. EchoFailures is how many echoes in

@@ -37,7 +37,14 @@ func (l *lcp) protocolReject(p packet) {
 	case protoLCP:
 		l.engine.refused(l.automaton, "it does not speak LCP")
 		l.deliver(evFatalReject)
-	case protoIPCP, protoIP:
+	case protoIPCP:
+		if !l.engine.auth.done() { // it came too soon
+			l.engine.lateNetwork = true
+			l.engine.ipcp.deliver(evDown)
+			return
+		}
+		l.engine.refused(l.engine.ipcp.automaton, "it does not carry IP")
+	case protoIP:
 		l.engine.refused(l.engine.ipcp.automaton, "it does not carry IP")
 	case protoPAP, protoCHAP:
 		l.engine.noCommonAuth()

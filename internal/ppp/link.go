@@ -33,6 +33,7 @@ type Link struct {
 	mu      sync.Mutex
 	started bool
 	err     error // why it ended; set before done is closed
+	memory  Memory
 }
 
 // New makes a link on a stream. The stream must be a transparent one of eight
@@ -59,7 +60,10 @@ func (l *Link) Up(ctx context.Context) (Addresses, error) {
 	}
 	select {
 	case got := <-l.engine.opened:
-		return got, nil
+		l.mu.Lock()
+		l.memory = got.memory
+		l.mu.Unlock()
+		return got.addresses, nil
 	case <-l.done:
 	case <-ctx.Done():
 		l.post(func(e *engine) { e.abort(context.Cause(ctx)) })
@@ -171,10 +175,10 @@ func (l *Link) ReadPacket(p []byte) (int, error) {
 	return copy(p, packet), nil
 }
 
-// WritePacket queues one IPv4 packet of at most the MTU. It waits while the
-// writer's few places are taken, and while the link negotiates anew; it gives
-// the reason of the end once the link has ended. A nil error doesn't say that
-// the packet has left.
+// WritePacket hands over one IPv4 packet of at most the MTU. It waits until the
+// line is free for it, and while the link negotiates anew; it gives the reason
+// of the end once the link has ended. A nil error doesn't say that the packet
+// has left. P is the caller's again, and unchanged.
 func (l *Link) WritePacket(p []byte) error {
 	if mtu := l.out.mtu.Load(); int64(len(p)) > mtu {
 		return fmt.Errorf("ppp: packet of %d octets is longer than the MTU of %d", len(p), mtu)
@@ -231,6 +235,14 @@ func (l *Link) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
+}
+
+// Memory is what to give Config.Memory the next time this provider is called; it
+// knows nothing before Up has succeeded.
+func (l *Link) Memory() Memory {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.memory
 }
 
 // Stats gives the counts so far, also after the end.

@@ -27,7 +27,7 @@ func findOption(t *testing.T, p packet, kind byte) (option, bool) {
 // gives no second name server.
 func TestSlirpOddities(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, l, result := play(t, Config{})
+		s, l, result := play(t, Config{NoVJ: true})
 		s.openLCP(option16(lcpMRU, 1500), option32(lcpMagic, 0x11223344), option{kind: lcpPFC}, option{kind: lcpACFC})
 		ours := s.next(protoIPCP, codeRequest)
 

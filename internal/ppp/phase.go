@@ -29,7 +29,11 @@ func (e *engine) linkUp() {
 	if peer.auth != "" {
 		e.lcp.refusal = ""
 	}
-	e.auth.start(peer.auth, e.lcp.ours.auth)
+	early := e.arrived()
+	if !early {
+		e.ipcp.deliver(evDown) // what it has sent is lost
+	}
+	e.auth.start(peer.auth, e.lcp.ours.auth, early)
 }
 
 // linkDown: LCP has fallen, by termination or because the peer negotiates anew.
@@ -43,7 +47,7 @@ func (e *engine) linkDown() {
 }
 
 // authenticated: both ends know whom they talk to.
-func (e *engine) authenticated() { e.ipcp.deliver(evUp) }
+func (e *engine) authenticated() { e.networkAllowed() }
 
 // networkUp: IPCP is open, and data may flow if there is an address.
 func (e *engine) networkUp() {
@@ -58,19 +62,22 @@ func (e *engine) networkUp() {
 		e.fail(e.newError(AddressChanged))
 		return
 	}
-	e.out.open(e.sending, got.MTU)
+	out, in := e.ipcp.compression()
+	e.vj = in
+	e.out.open(e.sending, got.MTU, out)
 	e.upBy.at = time.Time{}
 	if e.cfg.EchoInterval > 0 && e.echo.at.IsZero() {
 		e.echo.at = time.Now().Add(e.cfg.EchoInterval)
 	}
 	if !e.local.IsValid() {
 		e.local = got.Local
-		e.opened <- got
+		e.opened <- coming{got, e.learned()}
 	}
 }
 
 func (e *engine) networkDown() {
 	e.out.shut()
+	e.vj = nil
 	e.upBy.at = time.Now().Add(e.cfg.UpTimeout)
 }
 

@@ -11,9 +11,6 @@ const (
 	// maxControl bounds the control frames that wait: more than any exchange
 	// needs, and all of them are sent again by somebody if given up.
 	maxControl = 32
-	// dataSlots bounds the packets that wait. Few, because what waits here is
-	// delay that TCP takes for round trip, and cannot be taken back at the end.
-	dataSlots = 4
 	// paceLead is how early the writer hands over the next frame, so that the
 	// line doesn't idle for a late timer. Serial hardware holds as much anyway.
 	paceLead = 20 * time.Millisecond
@@ -30,7 +27,7 @@ type writer struct {
 	w     io.Writer
 	rate  int // bit/s; 0: not paced
 	count *counters
-	data  chan []byte   // packets, in the order they were written
+	data  chan []byte   // packets; none waits here, so that who writes can let an urgent one pass
 	wake  chan struct{} // something changed under mu
 	mtu   atomic.Int64  // longest packet the peer takes, in octets
 
@@ -38,6 +35,7 @@ type writer struct {
 	control [][]byte  // encoded frames
 	queued  int       // octets in control
 	framing framing   // for data
+	vj      *vjSender // nil: headers go whole; the writing goroutine's once it is set
 	gate    bool      // data may flow
 	freeAt  time.Time // when the line will have sent all it was given
 }
@@ -45,7 +43,7 @@ type writer struct {
 func newWriter(w io.Writer, rate int, count *counters) *writer {
 	out := &writer{
 		w: w, rate: rate, count: count,
-		data: make(chan []byte, dataSlots), wake: make(chan struct{}, 1),
+		data: make(chan []byte), wake: make(chan struct{}, 1),
 	}
 	out.mtu.Store(defaultMRU)
 	return out
@@ -65,18 +63,19 @@ func (w *writer) sendControl(f framing, protocol uint16, info []byte) {
 	w.poke()
 }
 
-// open lets data flow in the given framing; shut holds it back.
-func (w *writer) open(f framing, mtu int) {
+// open lets data flow in the given framing, its headers compressed by vj unless
+// that is nil; shut holds it back.
+func (w *writer) open(f framing, mtu int, vj *vjSender) {
 	w.mtu.Store(int64(mtu))
-	w.setGate(f, true)
+	w.setGate(f, vj, true)
 }
 
-func (w *writer) shut() { w.setGate(plainFraming(), false) }
+func (w *writer) shut() { w.setGate(plainFraming(), nil, false) }
 
-func (w *writer) setGate(f framing, gate bool) {
+func (w *writer) setGate(f framing, vj *vjSender, gate bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.framing, w.gate = f, gate
+	w.framing, w.vj, w.gate = f, vj, gate
 	w.poke()
 }
 
@@ -183,10 +182,14 @@ func (w *writer) next(buf []byte, stop <-chan struct{}) ([]byte, bool) {
 		case <-w.wake:
 		case p := <-data:
 			w.mu.Lock()
-			f := w.framing
+			f, vj := w.framing, w.vj
 			w.mu.Unlock()
 			w.count.packetsOut.Add(1)
-			return appendFrame(buf, f, protoIP, p), true
+			protocol := uint16(protoIP)
+			if vj != nil {
+				protocol, p = vj.compress(p)
+			}
+			return appendFrame(buf, f, protocol, p), true
 		}
 	}
 }
