@@ -302,7 +302,8 @@ func (a *automaton) codeReject(p packet) {
 		return
 	}
 	if p.data[0] == codeEchoRequest {
-		a.engine.echo.at = time.Time{} // it has no echo: do without
+		a.engine.echo.at, a.engine.noEcho = time.Time{}, true // do without
+		a.engine.unprobed()
 	}
 	a.deliver(evMildReject)
 }

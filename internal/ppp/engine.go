@@ -20,13 +20,15 @@ type engine struct {
 	packets chan []byte // IPv4 packets for ReadPacket
 	opened  chan coming // the first time the link is open, for Up
 
-	sending   framing     // what the peer agreed to, once LCP is open
-	vj        *vjReceiver // restores headers, once IPCP is open; nil: none are compressed
-	heard     bool        // a good frame came, ever
-	lastHeard time.Time   // when the last one came
-	echo      alarm       // next look at the peer's silence
-	echoes    int         // unanswered so far
-	upBy      alarm       // the link must be open by then
+	sending   framing         // what the peer agreed to, once LCP is open
+	vj        *vjReceiver     // restores headers, once IPCP is open; nil: none are compressed
+	heard     bool            // a good frame came, ever
+	lastHeard time.Time       // when the last one came
+	echo      alarm           // next look at the peer's silence
+	echoes    int             // unanswered so far
+	noEcho    bool            // the peer knows none
+	probes    map[byte]func() // echoes of Link.Probe without an answer, by identifier
+	upBy      alarm           // the link must be open by then
 
 	measured time.Duration // last round trip seen; 0: none yet
 	quickest time.Duration // the least that was measured of a request sent once; 0: none yet

@@ -183,18 +183,33 @@ func (l *Link) WritePacket(p []byte) error {
 	if mtu := l.out.mtu.Load(); int64(len(p)) > mtu {
 		return fmt.Errorf("ppp: packet of %d octets is longer than the MTU of %d", len(p), mtu)
 	}
+	p = append([]byte(nil), p...)
+	return l.WriteNext(func() []byte { return p })
+}
+
+// WriteNext is WritePacket for a packet that is chosen only when the line is free
+// for it, so that an urgent one that came meanwhile goes first. Next is called at
+// most once, on the writer's goroutine; it must not block, and its packet, of at
+// most the MTU, belongs to the link. It may give nil.
+func (l *Link) WriteNext(next func() []byte) error {
 	select {
 	case <-l.done:
 		return l.Err()
 	default:
 	}
 	select {
-	case l.out.data <- append([]byte(nil), p...):
+	case l.out.data <- next:
 		return nil
 	case <-l.done:
 		return l.Err()
 	}
 }
+
+// Probe asks the peer for a sign of life, and calls answered when it comes: all
+// that the peer had sent before has arrived by then. It calls it at once if the
+// peer can't be asked, and never if the link ends first. It is called on the
+// link's goroutine and must not block.
+func (l *Link) Probe(answered func()) { l.post(func(e *engine) { e.probe(answered) }) }
 
 // Close says goodbye to the peer, waits for its answer, and closes the stream.
 // The wait ends with ctx, or after MaxTerminate restart timers. The error is

@@ -39,6 +39,7 @@ func (e *engine) linkUp() {
 // linkDown: LCP has fallen, by termination or because the peer negotiates anew.
 // All above it falls and comes up again with it.
 func (e *engine) linkDown() {
+	e.unprobed()
 	e.sending = plainFraming()
 	e.in.accm = plainFraming().accm
 	e.auth.stop()

@@ -27,9 +27,9 @@ type writer struct {
 	w     io.Writer
 	rate  int // bit/s; 0: not paced
 	count *counters
-	data  chan []byte   // packets; none waits here, so that who writes can let an urgent one pass
-	wake  chan struct{} // something changed under mu
-	mtu   atomic.Int64  // longest packet the peer takes, in octets
+	data  chan func() []byte // gives a packet when the line is free for it, nil if there is none after all
+	wake  chan struct{}      // something changed under mu
+	mtu   atomic.Int64       // longest packet the peer takes, in octets
 
 	mu      sync.Mutex
 	control [][]byte  // encoded frames
@@ -43,7 +43,7 @@ type writer struct {
 func newWriter(w io.Writer, rate int, count *counters) *writer {
 	out := &writer{
 		w: w, rate: rate, count: count,
-		data: make(chan []byte), wake: make(chan struct{}, 1),
+		data: make(chan func() []byte), wake: make(chan struct{}, 1),
 	}
 	out.mtu.Store(defaultMRU)
 	return out
@@ -172,7 +172,7 @@ func (w *writer) next(buf []byte, stop <-chan struct{}) ([]byte, bool) {
 		if frame != nil {
 			return append(buf, frame...), true
 		}
-		var data <-chan []byte
+		var data <-chan func() []byte
 		if gate {
 			data = w.data
 		}
@@ -180,7 +180,11 @@ func (w *writer) next(buf []byte, stop <-chan struct{}) ([]byte, bool) {
 		case <-stop:
 			return nil, false
 		case <-w.wake:
-		case p := <-data:
+		case next := <-data:
+			p := next()
+			if p == nil {
+				continue
+			}
 			w.mu.Lock()
 			f, vj := w.framing, w.vj
 			w.mu.Unlock()

@@ -42,7 +42,7 @@ func TestPacing(t *testing.T) {
 		w, r, stop := startWriter(9600)
 		w.open(framing{pfc: true, acfc: true}, 1500, nil)
 		for range 20 {
-			w.data <- bytes.Repeat([]byte{'x'}, 500)
+			w.data <- func() []byte { return bytes.Repeat([]byte{'x'}, 500) }
 		}
 		time.Sleep(time.Minute)
 		stop()
@@ -67,7 +67,7 @@ func TestControlFirst(t *testing.T) {
 		w.open(framing{}, 1500, nil)
 		go func() {
 			for range 6 {
-				w.data <- bytes.Repeat([]byte{'x'}, 1000)
+				w.data <- func() []byte { return bytes.Repeat([]byte{'x'}, 1000) }
 			}
 		}()
 		time.Sleep(time.Second)
@@ -93,7 +93,7 @@ func TestGateAndBounds(t *testing.T) {
 		var taken atomic.Int64
 		for range 3 {
 			go func() {
-				w.data <- []byte{'d'}
+				w.data <- func() []byte { return []byte{'d'} }
 				taken.Add(1)
 			}()
 		}
