@@ -40,21 +40,24 @@ import (
 type Modem struct {
 	mu     sync.Mutex
 	opt    Options
-	rng    *rand.Rand
+	rng    *rand.Rand // of the dialogue; each direction of each call has its own
 	closed bool
 
-	set     settings // what AT commands set
-	mode    mode     // what octets from the DTE mean now
-	line    []byte   // the command line being typed
-	long    bool     // the command line is longer than maxLine
-	lastCR  bool     // the last octet from the DTE ended a command line
-	last    string   // the last command line's body, for A/
-	out     []byte   // for the DTE: results, echo, and data that came before a call's end
-	esc     escape   // +++ with its silences
-	dtr     bool     // the DTE's DTR as the modem sees it
-	handles int      // open in-memory ports; DTR falls when the last is closed
-	purge   int      // counts ResetOutputBuffer: a blocked Write gives up its rest
-	attempt int      // counts dial attempts; a late dial timer sees it is not its own
+	set     settings  // what AT commands set
+	mob     mobile    // the SIM card and what belongs to it
+	mode    mode      // what octets from the DTE mean now
+	line    []byte    // the command line being typed
+	long    bool      // the command line is longer than maxLine
+	lastCR  bool      // the last octet from the DTE ended a command line
+	last    string    // the last command line's body, for A/
+	out     []byte    // for the DTE: results, echo, and data that came before a call's end
+	chopped time.Time // with Options.ChopGap: when more of out may be read
+	echoed  int       // octets of the present command line that were echoed
+	esc     escape    // +++ with its silences
+	dtr     bool      // the DTE's DTR as the modem sees it
+	handles int       // open in-memory ports; DTR falls when the last is closed
+	purge   int       // counts ResetOutputBuffer: a blocked Write gives up its rest
+	attempt int       // counts dial attempts; a late dial timer sees it is not its own
 	dialing *time.Timer
 	call    *call     // the call in progress, nil on-hook
 	waiting []*farEnd // answered calls nobody accepted yet
@@ -77,6 +80,7 @@ func New(opt Options) *Modem {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.resetMobile()
 	m.reset()
 	return m
 }
@@ -178,6 +182,8 @@ type Counters struct {
 	OffHook     bool          // the line is held now, dialling included
 	OffHookTime time.Duration // the meter: from CONNECT to hang-up, all calls, the present one until now
 	Commands    []string      // the last 256 command lines, without AT
+	Numbers     []string      // the last 256 dial strings
+	PINs        int           // PINs that the SIM card was given
 }
 
 // Counters returns what was seen so far.
@@ -186,7 +192,8 @@ func (m *Modem) Counters() Counters {
 	defer m.mu.Unlock()
 	now := m.now()
 	c := m.count
-	c.Commands = slices.Clone(c.Commands)
+	c.Commands, c.Numbers = slices.Clone(c.Commands), slices.Clone(c.Numbers)
+	c.PINs = m.mob.entered
 	c.OffHook = m.call != nil || m.mode == dialling
 	if m.call != nil {
 		c.Up += m.call.up.arrived(now)
