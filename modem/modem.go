@@ -31,6 +31,7 @@ package modem
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -91,7 +92,8 @@ type Modem struct {
 func New(port Port, p Profile, opt Options) *Modem {
 	m := &Modem{
 		port: port, profile: p.withDefaults(), log: opt.Log,
-		in: newInput(), out: newOutput(port), record: newTranscript(opt.Secrets),
+		in: newInput(), out: newOutput(port),
+		record:   newTranscript(append(slices.Clone(opt.Secrets), p.Network.PIN)),
 		dialogue: make(chan struct{}, 1), stop: make(chan struct{}), pumped: make(chan struct{}),
 	}
 	if m.log == nil {
