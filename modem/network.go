@@ -102,20 +102,28 @@ func (m *Modem) awaitRegistration(ctx context.Context) (registration, error) {
 	if len(ask) == 0 {
 		return unasked, nil
 	}
-	for {
+	var last heardState
+	for asked := ""; ; {
+		mark := m.record.mark()
 		best, kept, err := m.registration(ctx, ask)
-		if err != nil {
+		asked = m.record.fold(mark, asked)
+		if err != nil && !outOfTime(ctx) {
 			return best.state, err
 		}
-		ask = kept
-		if best.state.registered() && (best.state != roaming || !m.profile.Network.HomeOnly) {
-			return best.state, nil
+		if err == nil {
+			last, ask = best, kept
 		}
-		if !pause(ctx, networkPoll) {
-			return best.state, m.notRegistered(ctx, best)
+		if last.state.registered() && (last.state != roaming || !m.profile.Network.HomeOnly) {
+			return last.state, nil
+		}
+		if err != nil || !pause(ctx, networkPoll) {
+			return last.state, m.notRegistered(ctx, last)
 		}
 	}
 }
+
+// outOfTime says whether ctx ended because Network.Wait is over.
+func outOfTime(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errNoNetwork) }
 
 // heardState is a state of registration and who said so.
 type heardState struct {
@@ -130,9 +138,6 @@ func (m *Modem) registration(ctx context.Context, ask []string) (best heardState
 	var refused error
 	for _, cmd := range ask {
 		r, err := m.command(ctx, cmd, m.profile.CommandTimeout, onCommand)
-		if err != nil && context.Cause(ctx) == errNoNetwork { //nolint:errorlint // the cause itself
-			return best, ask, m.notRegistered(ctx, best)
-		}
 		switch {
 		case err != nil:
 			return best, ask, err
@@ -155,7 +160,7 @@ func (m *Modem) registration(ctx context.Context, ask []string) (best heardState
 
 // notRegistered is the error of a wait that was in vain, or that was cut short.
 func (m *Modem) notRegistered(ctx context.Context, last heardState) error {
-	if context.Cause(ctx) != errNoNetwork { //nolint:errorlint // the cause itself
+	if !outOfTime(ctx) {
 		return context.Cause(ctx)
 	}
 	m.record.note("no network after %v: %s", m.profile.Network.Wait, last.state)
@@ -184,22 +189,26 @@ func (m *Modem) awaitSignal(ctx context.Context) (string, error) {
 	if n.Signal == "" {
 		return "not asked", nil
 	}
-	for {
+	level, line := signalUnknown, ""
+	for asked := ""; ; {
+		mark := m.record.mark()
 		r, err := m.command(ctx, n.Signal, m.profile.CommandTimeout, onCommand)
+		asked = m.record.fold(mark, asked)
 		switch {
-		case err != nil && context.Cause(ctx) != errNoNetwork: //nolint:errorlint // the cause itself
+		case err != nil && !outOfTime(ctx):
 			return "", err
 		case err == nil && r.result != OK && n.MinSignal > 0:
 			return "", m.refused(n.Signal, r)
+		case err == nil:
+			level, line = signalIn(r.info)
 		}
-		level, line := signalIn(r.info)
 		if n.MinSignal <= 0 || level != signalUnknown && level >= n.MinSignal {
 			return levelText(level), nil
 		}
-		if pause(ctx, networkPoll) {
+		if err == nil && pause(ctx, networkPoll) {
 			continue
 		}
-		if context.Cause(ctx) != errNoNetwork { //nolint:errorlint // the cause itself
+		if !outOfTime(ctx) {
 			return "", context.Cause(ctx)
 		}
 		return "", &CommandError{

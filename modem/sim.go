@@ -64,21 +64,22 @@ const askSIM = "AT+CPIN?"
 
 // openSIM waits for the card and gives it the PIN once if it wants it.
 func (m *Modem) openSIM(ctx context.Context) error {
-	given := false
+	given, asked := false, ""
 	for end := time.Now().Add(simWait); ; {
+		mark := m.record.mark()
 		r, err := m.command(ctx, askSIM, m.profile.CommandTimeout, onCommand)
 		if err != nil {
 			return err
 		}
+		asked = m.record.fold(mark, asked)
 		state, line := simIn(r)
 		switch {
 		case state == simReady:
 			return nil
 		case state == simPIN && !given:
-			if err := m.givePIN(ctx, line); err != nil {
+			if given, err = m.givePIN(ctx, line); err != nil {
 				return err
 			}
-			given = true
 		case state == simPUK, state == simOther:
 			return m.simError(state, line)
 		case r.result == EquipmentError && !passing(r.detail):
@@ -122,11 +123,12 @@ func passing(detail string) bool {
 }
 
 // givePIN sends the PIN, unless that could block the card: it was refused before, or the
-// card says that a try is missing that we know nothing of.
-func (m *Modem) givePIN(ctx context.Context, line string) error {
+// card says that one try is left. It says whether the card took it: one that is busy has
+// not looked at it.
+func (m *Modem) givePIN(ctx context.Context, line string) (given bool, err error) {
 	n := &m.profile.Network
-	refuse := func(err error, hint string) error {
-		return &CommandError{Command: askSIM, Result: OK, Line: m.record.clean(line), Err: err, Hint: hint}
+	refuse := func(err error, hint string) (bool, error) {
+		return false, &CommandError{Command: askSIM, Result: OK, Line: m.record.clean(line), Err: err, Hint: hint}
 	}
 	switch {
 	case n.PIN == "":
@@ -141,13 +143,13 @@ func (m *Modem) givePIN(ctx context.Context, line string) error {
 	cmd := `AT+CPIN="` + n.PIN + `"`
 	r, err := m.command(ctx, cmd, pinWait, onCommand)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if r.result == OK || r.result == EquipmentError && passing(r.detail) {
-		return nil // or the card was not asked, and will say so
+		return r.result == OK, nil
 	}
 	m.log.Error("modem: the SIM card refuses its PIN; it is not tried again")
-	return &CommandError{
+	return true, &CommandError{
 		Command: m.record.mask.Replace(cmd), Result: r.result, Line: m.record.clean(r.line), Err: errors.Join(ErrPINRefused, n.PINs.Note(n.PIN)),
 		Hint: n.PINs.hint(),
 	}

@@ -17,6 +17,7 @@ type transcript struct {
 
 	mu   sync.Mutex
 	text []byte
+	all  int64  // octets ever kept
 	wary string // the last line sent, if it held a secret: what comes may be its echo in pieces
 }
 
@@ -61,12 +62,33 @@ func (t *transcript) hide(line string) string {
 func (t *transcript) add(mark, line string) {
 	line = printable(line)
 	t.text = append(append(append(t.text, mark...), line...), '\n')
+	t.all += int64(len(mark) + len(line) + 1)
 	if over := len(t.text) - maxTranscript; over > 0 {
 		for over < len(t.text) && t.text[over-1] != '\n' {
 			over++
 		}
 		t.text = append(t.text[:0], t.text[over:]...)
 	}
+}
+
+// mark is a place in the transcript, for fold.
+func (t *transcript) mark() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all
+}
+
+// fold takes back what was said since mark if it is what was said before, and returns it: a
+// modem that is asked every other second for a minute must not push everything else out.
+func (t *transcript) fold(mark int64, before string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := min(int(t.all-mark), len(t.text))
+	said := string(t.text[len(t.text)-n:])
+	if said == before {
+		t.text = t.text[:len(t.text)-n]
+	}
+	return said
 }
 
 // String returns what is kept.

@@ -178,6 +178,10 @@ func (m *Modem) say(line string) {
 	if m.mode == online || m.set.quiet {
 		return
 	}
+	if code := m.code(line); !m.set.verbose && code != line {
+		m.send(code + string(m.set.regs[regCR]))
+		return
+	}
 	m.info(line)
 }
 
@@ -197,10 +201,7 @@ func (m *Modem) result(code string) {
 	code = m.set.dialect(code)
 	text := m.opt.LineEnd + code + m.opt.LineEnd
 	if !m.set.verbose {
-		text = number(code) + string(m.set.regs[regCR])
-		if own, ok := m.opt.Numeric[code]; ok {
-			text = own + string(m.set.regs[regCR])
-		}
+		text = m.code(code) + string(m.set.regs[regCR])
 	}
 	if m.set.quiet {
 		return
@@ -226,11 +227,19 @@ func (s *settings) dialect(code string) string {
 	return code
 }
 
-// number is the numeric form of a code (V0).
+// code is the numeric form of a code, the maker's own first.
+func (m *Modem) code(code string) string {
+	if own, ok := m.opt.Numeric[code]; ok {
+		return own
+	}
+	return number(code)
+}
+
+// number is the numeric form of a code (V0): those on which modems agree, and RINGING.
 func number(code string) string {
 	numbers := map[string]string{
 		"OK": "0", "RING": "2", "NO CARRIER": "3", "ERROR": "4", "CONNECT 1200": "5",
-		"NO DIALTONE": "6", "NO DIAL TONE": "6", "BUSY": "7", "NO ANSWER": "8", "CONNECT 2400": "10",
+		"NO DIALTONE": "6", "NO DIAL TONE": "6", "BUSY": "7", "NO ANSWER": "8", "CONNECT 2400": "10", "RINGING": "11",
 	}
 	if n, ok := numbers[code]; ok {
 		return n

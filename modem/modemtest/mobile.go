@@ -134,10 +134,10 @@ func (m *Modem) asked(c command) (fault string, known bool) {
 		m.info("+CPINR: SIM PIN," + itoa(m.mob.left) + ",3")
 	case "+CREG", "+CGREG", "+CEREG":
 		if c.op == '?' {
-			m.info(c.name + ": 0," + itoa(m.registration()))
+			m.info(m.answer(c.name, 0, m.registration()))
 		}
 	case "+CSQ", "+CSQF":
-		m.info(c.name + ": " + m.opt.Signal)
+		m.info(c.name + m.colon() + m.opt.Signal)
 	case "+COPS":
 		m.operator()
 	case "+CGDCONT":
@@ -146,6 +146,29 @@ func (m *Modem) asked(c command) (fault string, known bool) {
 		return "", false
 	}
 	return "", true
+}
+
+// answer is an information line with numbers, in the maker's manner.
+func (m *Modem) answer(name string, numbers ...int) string {
+	line := name + m.colon()
+	for i, n := range numbers {
+		if i > 0 {
+			line += ","
+		}
+		text := itoa(n)
+		if m.opt.Compact {
+			text = "000"[min(3, len(text)):] + text
+		}
+		line += text
+	}
+	return line
+}
+
+func (m *Modem) colon() string {
+	if m.opt.Compact {
+		return ":"
+	}
+	return ": "
 }
 
 func (m *Modem) operator() {

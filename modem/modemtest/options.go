@@ -57,6 +57,7 @@ type Options struct {
 
 	SIM          SIM
 	Registration []Registered // states in their order; nil: at home at once
+	Compact      bool         // +CREG:000,001 and +CSQF:5, as Iridium writes it
 	Signal       string       // what +CSQ says; "": "21,0"
 	Operator     string       // what +COPS? says; "": no name
 	APN          string       // *99# is answered in a context with this access point only; "": always
