@@ -70,7 +70,7 @@ func (e *LoginError) Error() string {
 	if e.Heard == "" {
 		return s + "; nothing was heard"
 	}
-	return s + fmt.Sprintf("; heard last: %q", e.Heard)
+	return s + `; heard last: "` + e.Heard + `"`
 }
 
 // Unwrap returns the cause.
@@ -234,7 +234,7 @@ func (h *chat) send(ctx context.Context, n int, s LoginStep) error {
 // fault is the error of a step, with what was heard last.
 func (h *chat) fault(n int, s LoginStep, cause error) *LoginError {
 	record := h.c.m.record
-	heard := printable(record.clean(strings.TrimSpace(string(h.ear.heard))))
+	heard := printable(strings.Join(strings.Fields(record.clean(string(h.ear.heard))), " "))
 	e := &LoginError{
 		Step: n, Expect: record.clean(s.Expect), Heard: heard[max(0, len(heard)-maxQuote):], Temporary: true, Err: cause,
 		Hint: "compare what was heard with expect of this [[line.login]] step; outpost calls shows the whole dialogue",

@@ -109,15 +109,21 @@ func TestLoginErrors(t *testing.T) {
 			[]string{`step 3: waited in vain for "PPP"`, `heard last: `, "Login incorrect", "login:"}, true, 45 * time.Second},
 		{"another prompt", func(far *modemtest.Login, _ *Login, _ *modemtest.Options) { far.Prompt = "Benutzer? " },
 			[]string{`step 1: waited in vain for "ogin:"; heard last: "Benutzer?"`, "compare"}, true, 45 * time.Second},
-		{"silence", func(far *modemtest.Login, l *Login, _ *modemtest.Options) { far.Wait, l.Steps[0].Timeout = true, 9*time.Second },
+		{"silence", func(far *modemtest.Login, l *Login, _ *modemtest.Options) {
+			far.Wait, l.Steps[0].Timeout = true, 9*time.Second
+		},
 			[]string{"nothing was heard", "first CR"}, true, 9 * time.Second},
-		{"hangs up", func(far *modemtest.Login, l *Login, _ *modemtest.Options) { far.Password, far.Tries, l.Abort = "other", 1, nil },
+		{"hangs up", func(far *modemtest.Login, l *Login, _ *modemtest.Options) {
+			far.Password, far.Tries, l.Abort = "other", 1, nil
+		},
 			[]string{"carrier lost", "hung up in the middle"}, true, 0},
 		{"carrier lost", func(_ *modemtest.Login, _ *Login, o *modemtest.Options) { o.CutAfter = 12 },
 			[]string{"step 2", "carrier lost"}, true, 0},
 		{"a text too long", func(_ *modemtest.Login, l *Login, _ *modemtest.Options) { l.Steps[0].Expect = strings.Repeat("x", 300) },
 			[]string{"longer than 256"}, false, 0},
-		{"noise", func(far *modemtest.Login, l *Login, _ *modemtest.Options) { far.Prompt = strings.Repeat("\xfe\x01\x02", 9000) },
+		{"noise", func(far *modemtest.Login, l *Login, _ *modemtest.Options) {
+			far.Prompt = strings.Repeat("\xfe\x01\x02", 9000)
+		},
 			[]string{"octets that are no text"}, true, 45 * time.Second},
 	} {
 		in(t, c.name, func(t *testing.T) {

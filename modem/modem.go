@@ -6,8 +6,9 @@
 //	port, err := modem.OpenPort("/dev/ttyUSB0", 115200)
 //	m := modem.New(port, modem.Generic(), modem.Options{})
 //	defer m.Close()
-//	err = m.Init(ctx)                  // AT dialogue by profile
+//	err = m.Init(ctx)                  // AT dialogue by profile, SIM card, network
 //	conn, err := m.Dial(ctx, "5551234") // *DialError says why not
+//	_, _, err = conn.Login(ctx, login)  // in text, where the far end wants it
 //	...                                 // PPP over conn
 //	err = m.Hangup(ctx)                 // *HangupError: the line may still be open
 //

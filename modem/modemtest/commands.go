@@ -55,6 +55,10 @@ func (s *settings) guard() time.Duration {
 func (m *Modem) run(body string) {
 	m.last = body
 	m.count.Commands = remember(m.count.Commands, body)
+	if m.opt.RefuseLine != "" && strings.EqualFold(body, m.opt.RefuseLine) {
+		m.result("ERROR")
+		return
+	}
 	for rest := strings.TrimSpace(body); rest != ""; {
 		c, after, ok := cutCommand(rest)
 		if !ok || m.refused(c) {

@@ -121,7 +121,9 @@ func TestJitter(t *testing.T) {
 	again, _ := arrivals(t, opt, 200)
 	opt.Seed = 2
 	other, _ := arrivals(t, opt, 64)
-	same := func(a, b []time.Duration) bool { return len(a) == len(b) && (a[len(a)-1]-b[len(b)-1]).Abs() <= time.Microsecond }
+	same := func(a, b []time.Duration) bool {
+		return len(a) == len(b) && (a[len(a)-1]-b[len(b)-1]).Abs() <= time.Microsecond
+	}
 	if !same(late, again) || same(late, other) {
 		t.Error("jitter does not follow the seed")
 	}

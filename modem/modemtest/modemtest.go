@@ -10,6 +10,11 @@
 // direction, a delay, bounded buffers that push back on writers, and faults that
 // happen at a given octet.
 //
+// It may be a mobile modem: with a SIM card that wants its PIN, states of registration that
+// come in their time, contexts and an operator; [GSM], [Iridium] and others are set up
+// as such devices are. A [Login] is a far end that asks for a user and a password in
+// text.
+//
 // The main flow: the host writes ATD, the dial time passes, the modem says CONNECT
 // and raises DCD, octets go both ways, and the call ends because the host dropped
 // DTR, escaped and sent ATH, because the far end hung up, or because the carrier was
@@ -20,7 +25,8 @@
 // absolute times (10 bits an octet), so the line's rate is exact over any length
 // and no error adds up. Nobody runs a timer per octet: a waiting reader is woken at
 // the arrival of the last octet of what was written together, and at most once a
-// [tick] before. All waiting is on condition variables and timers, so a Modem made
+// [tick] before. Chance (errors, losses, jitter) follows [Options.Seed] and the place of
+// an octet in its direction, not the moment at which it was written. All waiting is on condition variables and timers, so a Modem made
 // inside a testing/synctest bubble lives in the bubble's time; use its in-memory port
 // there. Nothing runs after [Modem.Close].
 //

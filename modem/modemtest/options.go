@@ -42,6 +42,7 @@ type Options struct {
 	LineEnd      string            // around result lines; "": CR LF
 	Unsolicited  []string          // lines said before every result code
 	Refuse       []string          // beginnings of commands answered with ERROR, as "&C" or "+CBST=71"
+	RefuseLine   string            // a whole command line, without AT, answered with ERROR
 	Accept       []string          // beginnings of commands answered with OK that are none of the modem's own, as "&B"
 	Numeric      map[string]string // codes of V0 that the maker chose, as "CONNECT 33600": "84"
 	EchoTwice    bool              // result lines come twice, as through a cable that echoes
