@@ -48,7 +48,10 @@ func TestLogin(t *testing.T) {
 		{"as usual", modemtest.Options{}, func(*modemtest.Login, *Login) {}},
 		{"over a satellite", satellite, func(*modemtest.Login, *Login) {}},
 		{"a far end that echoes all", modemtest.Options{}, func(far *modemtest.Login, _ *Login) { far.Echo, far.EchoPassword = true, true }},
-		{"in pieces", modemtest.Options{}, func(far *modemtest.Login, _ *Login) { far.Echo, far.EchoPassword, far.EchoBreak = true, true, 3 }},
+		{"in pieces", modemtest.Options{}, func(far *modemtest.Login, l *Login) {
+			far.Echo, far.EchoPassword, far.EchoBreak = true, true, 3
+			l.Steps = append(l.Steps, LoginStep{Expect: "PPP mode."})
+		}},
 		{"waits for a CR", modemtest.Options{}, func(far *modemtest.Login, l *Login) {
 			far.Wait = true
 			l.Steps = append([]LoginStep{{Send: "\r"}}, l.Steps...)

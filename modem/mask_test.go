@@ -69,13 +69,13 @@ func FuzzMask(f *testing.F) {
 	})
 }
 
-// The modem echoes, breaks its echo, says everything twice and knows no better: the PIN is
-// in neither transcript nor error.
+// The modem echoes and breaks its echo anywhere: the PIN is in neither transcript nor
+// error, whole or in part.
 func TestSecretsInEchoes(t *testing.T) {
-	for at := range 16 {
+	for _, at := range []int{0, 3, 9, 10, 11, 12, 13} {
 		synctest.Test(t, func(t *testing.T) {
 			opt := modemtest.GSM()
-			opt.SIM.PIN, opt.EchoBreak, opt.Chop, opt.EchoTwice = "7683", at, 2, true
+			opt.SIM.PIN, opt.EchoBreak, opt.Chop = "7683", at, 2
 			opt.PowerUp, opt.ChopGap = "E1", 10*time.Millisecond
 			p := Profile{Init: []Step{{Send: "ATE1"}}, Network: Network{SIM: true, PIN: "7685"}}
 			r := newRig(t, opt, p)

@@ -80,6 +80,12 @@ func TestMobileErrors(t *testing.T) {
 		{"a wrong PIN, one try left", func(o *modemtest.Options, n *Network) {
 			o.SIM.PIN, o.SIM.Tries, n.PIN = "1111", 1, "2222"
 		}, ErrPINRefused, "left to a person", false, 0},
+		{"an OK that was another's", func(o *modemtest.Options, n *Network) {
+			o.SIM.PIN, o.SIM.Wanted, n.PIN = "1111", "SIM PIN", "1111"
+		}, ErrPINRefused, "not sent again", false, 1},
+		{"busy for ever with a PIN to give", func(o *modemtest.Options, n *Network) {
+			o.SIM.PIN, o.SIM.Busy, n.PIN = "1111", time.Hour, "1111"
+		}, nil, "not ready after 15s", true, 0},
 		{"PUK", func(o *modemtest.Options, n *Network) { o.SIM.Wanted, n.PIN = "SIM PUK", "1111" }, ErrPUKWanted, "PUK", false, 0},
 		{"a lock of the operator", func(o *modemtest.Options, n *Network) { o.SIM.Wanted = "PH-NET PIN" }, ErrSIMLocked, "operator", false, 0},
 		{"never ready", func(o *modemtest.Options, n *Network) { o.SIM.Busy = time.Hour }, nil, "still being read", true, 0},

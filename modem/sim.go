@@ -86,7 +86,7 @@ func (m *Modem) openSIM(ctx context.Context) error {
 			return m.refused(askSIM, r)
 		}
 		if time.Now().After(end) {
-			return m.simSilent(r, state, line)
+			return m.simSilent(r, line, given && state == simPIN)
 		}
 		if !pause(ctx, simPoll) {
 			return context.Cause(ctx)
@@ -190,8 +190,9 @@ func (m *Modem) simError(state simState, line string) error {
 	return e
 }
 
-// simSilent is a card that did not become ready in time.
-func (m *Modem) simSilent(r reply, state simState, line string) error {
+// simSilent is a card that did not become ready in time; wanting says that it wants a PIN
+// although it was given one.
+func (m *Modem) simSilent(r reply, line string, wanting bool) error {
 	if r.result != OK {
 		err := m.refused(askSIM, r)
 		var ce *CommandError
@@ -202,8 +203,10 @@ func (m *Modem) simSilent(r reply, state simState, line string) error {
 	}
 	e := &CommandError{Command: askSIM, Result: OK, Line: m.record.clean(line), Temporary: true,
 		Err: fmt.Errorf("the SIM card is not ready after %v", simWait), Hint: "does the card make contact?"}
-	if state == simPIN {
-		e.Err = fmt.Errorf("the SIM card took its PIN and is not ready after %v", simWait)
+	if wanting {
+		// It said OK and wants a PIN all the same: the OK was another's, and this one is wrong.
+		e.Temporary, e.Hint = false, m.profile.Network.PINs.hint()
+		e.Err = errors.Join(ErrPINRefused, m.profile.Network.PINs.Note(m.profile.Network.PIN))
 	}
 	return e
 }
