@@ -1,6 +1,7 @@
 package modem
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -82,17 +83,8 @@ func (m *Modem) hangUp(ctx context.Context, mayBeOnline bool) error {
 }
 
 func (h *hanging) down(ctx context.Context, mayBeOnline bool) error {
-	if h.dropDTR(ctx) {
-		return nil
-	}
-	if !mayBeOnline && !h.seen && h.sayATH(ctx) {
-		return nil
-	}
-	for range escapeTries {
-		if ctx.Err() != nil || h.m.in.failure() != nil {
-			break
-		}
-		if h.escape(ctx) && h.sayATH(ctx) {
+	for _, by := range h.m.profile.HangupBy {
+		if by == HangupDTR && h.dropDTR(ctx) || by == HangupEscape && h.escapes(ctx, mayBeOnline) {
 			return nil
 		}
 	}
@@ -105,6 +97,27 @@ func (h *hanging) down(ctx context.Context, mayBeOnline bool) error {
 		e.Hint = "the modem says OK to ATH but its carrier signal stays up: if modem or cable holds DCD up for good (AT&C0), set ignore_dcd; else " + hintOpen
 	}
 	return e
+}
+
+// escapes says ATH, after an escape unless the modem is in command state for certain.
+func (h *hanging) escapes(ctx context.Context, mayBeOnline bool) bool {
+	if up, err := h.m.dcd(); err == nil && up == carrierUp {
+		h.seen = true
+	}
+	if !mayBeOnline && !h.seen && h.sayATH(ctx) {
+		return true
+	}
+	// What the port still holds of the call would spoil the guard time.
+	h.m.out.purge(purgeWait)
+	for range escapeTries {
+		if ctx.Err() != nil || h.m.in.failure() != nil {
+			break
+		}
+		if h.escape(ctx) && h.sayATH(ctx) {
+			return true
+		}
+	}
+	return false
 }
 
 const stillUp = "OK to ATH, but DCD is still up"
@@ -167,9 +180,10 @@ func (h *hanging) escape(ctx context.Context) bool {
 	}
 	limited, cancel := context.WithTimeout(ctx, m.profile.CommandTimeout)
 	defer cancel()
-	m.record.sent("+++")
-	if _, err := m.out.write(nil, []byte("+++"), limited.Done()); err != nil {
-		h.note("+++ could not be written: %v", err)
+	sequence := bytes.Repeat([]byte{m.profile.EscapeChar}, 3)
+	m.record.sent(string(sequence))
+	if _, err := m.out.write(nil, sequence, limited.Done()); err != nil {
+		h.note("%s could not be written: %v", sequence, err)
 		m.out.purge(purgeWait)
 		return false
 	}

@@ -6,8 +6,9 @@
 //	port, err := modem.OpenPort("/dev/ttyUSB0", 115200)
 //	m := modem.New(port, modem.Generic(), modem.Options{})
 //	defer m.Close()
-//	err = m.Init(ctx)                  // AT dialogue by profile
+//	err = m.Init(ctx)                  // AT dialogue by profile, SIM card, network
 //	conn, err := m.Dial(ctx, "5551234") // *DialError says why not
+//	_, _, err = conn.Login(ctx, login)  // in text, where the far end wants it
 //	...                                 // PPP over conn
 //	err = m.Hangup(ctx)                 // *HangupError: the line may still be open
 //
@@ -31,6 +32,7 @@ package modem
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -91,7 +93,8 @@ type Modem struct {
 func New(port Port, p Profile, opt Options) *Modem {
 	m := &Modem{
 		port: port, profile: p.withDefaults(), log: opt.Log,
-		in: newInput(), out: newOutput(port), record: newTranscript(opt.Secrets),
+		in: newInput(), out: newOutput(port),
+		record:   newTranscript(append(slices.Clone(opt.Secrets), p.Network.PIN)),
 		dialogue: make(chan struct{}, 1), stop: make(chan struct{}), pumped: make(chan struct{}),
 	}
 	if m.log == nil {

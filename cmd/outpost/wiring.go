@@ -28,7 +28,6 @@ import (
 	"outpost/internal/session"
 	"outpost/internal/smtpd"
 	"outpost/internal/tariff"
-	"outpost/modem"
 	"outpost/queue"
 )
 
@@ -103,10 +102,12 @@ func authenticator(users []config.User) func(user, password string) bool {
 func (o *office) routes(open func(name string, baud int) (serial.Port, error)) []session.Route {
 	routes := make([]session.Route, 0, len(o.cfg.Lines))
 	for _, l := range o.cfg.Lines {
+		profile, numbers := profileOf(o.cfg.Modem(l)), l.Dialled()
+		o.mobile(l, &profile)
 		line := link.NewModemLine(link.ModemConfig{
-			Name: l.Name, Number: l.Number,
+			Name: l.Name, Number: numbers[0], Others: numbers[1:], Login: loginOf(l),
 			Open:    func() (serial.Port, error) { return open(l.Port, l.Baud) },
-			Profile: profileOf(o.cfg.Modem(l)), Secrets: secretsOf(o.cfg.Modem(l)),
+			Profile: profile, Secrets: secretsOf(o.cfg.Modem(l), l),
 			PPP:  ppp.Config{User: l.User, Password: l.Password},
 			Rate: l.RateBPS, RTT: l.RoundTrip(), Log: o.log,
 		})
@@ -114,31 +115,6 @@ func (o *office) routes(open func(name string, baud int) (serial.Port, error)) [
 		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes})
 	}
 	return routes
-}
-
-func profileOf(m config.Modem) modem.Profile {
-	p := modem.Profile{
-		Name: m.Name, DialPrefix: m.DialPrefix, DialSuffix: m.DialSuffix,
-		DialTimeout:    seconds(m.DialTimeoutSeconds),
-		CommandTimeout: seconds(m.CommandTimeoutSeconds),
-		GuardTime:      time.Duration(m.GuardTimeMS) * time.Millisecond,
-		DTRTimeout:     time.Duration(m.DTRTimeoutMS) * time.Millisecond,
-		IgnoreDCD:      m.IgnoreDCD,
-	}
-	for _, s := range m.Init {
-		p.Init = append(p.Init, modem.Step{Send: s.Send, Expect: s.Expect, Timeout: seconds(s.TimeoutSeconds), Optional: s.Optional})
-	}
-	return p
-}
-
-// secretsOf are the commands that must not show, such as one with a PIN.
-func secretsOf(m config.Modem) (secrets []string) {
-	for _, s := range m.Init {
-		if s.Secret {
-			secrets = append(secrets, s.Send)
-		}
-	}
-	return secrets
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -224,9 +224,7 @@ func (c *Config) checkLines(f *Faults) {
 			f.add(where+".port", "", "name the serial port, such as /dev/ttyUSB0, /dev/serial/by-id/... or COM3")
 		}
 		positive(f, where+".baud", int64(l.Baud))
-		if l.Number == "" || strings.ContainsAny(l.Number, "\r\n") {
-			f.add(where+".number", quote(l.Number), "name the number to dial, such as 0,5551234 or *99#")
-		}
+		l.checkDialogue(where, f)
 		if l.RateBPS < 0 || l.RoundTripMS < 0 {
 			f.add(where+".rate_bps", "", "rate_bps and round_trip_ms must be 0 (not known) or more")
 		}
@@ -255,20 +253,5 @@ func (c *Config) checkSchedule(f *Faults) {
 		if _, err := schedule.Parse([]string{expr}, nil); err != nil {
 			f.add("schedule.calls", "", "%v", err)
 		}
-	}
-}
-
-func (m Modem) check(where string, f *Faults) {
-	if len(m.Init) == 0 {
-		f.add(where, "", "a profile needs at least one [[init]] step, such as send = \"ATZ\"")
-	}
-	for i, s := range m.Init {
-		if s.Send == "" || strings.ContainsAny(s.Send, "\r\n") {
-			f.add(fmt.Sprintf("%s: init %d.send", where, i+1), quote(s.Send), "must be one AT command")
-		}
-	}
-	for key, n := range map[string]int{"dial_timeout_seconds": m.DialTimeoutSeconds, "command_timeout_seconds": m.CommandTimeoutSeconds,
-		"guard_time_ms": m.GuardTimeMS, "dtr_timeout_ms": m.DTRTimeoutMS} {
-		between(f, where+"."+key, n, 0, maxSeconds)
 	}
 }

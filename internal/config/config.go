@@ -92,20 +92,41 @@ type Server struct {
 
 // Line is a configured way up.
 type Line struct {
-	Name           string `toml:"name"`
-	Kind           string `toml:"kind"`
-	Port           string `toml:"port"`
-	Baud           int    `toml:"baud"`
-	Modem          string `toml:"modem"`
-	Number         string `toml:"number"`
-	User           string `toml:"user"`
-	Password       string `toml:"password"`
-	PasswordFile   string `toml:"password_file"`
-	RateBPS        int    `toml:"rate_bps"`
-	RoundTripMS    int    `toml:"round_trip_ms"`
-	Boxes          int    `toml:"boxes_at_once"`
-	MaxCallMinutes int    `toml:"max_call_minutes"`
-	Tariff         Tariff `toml:"tariff"`
+	Name           string      `toml:"name"`
+	Kind           string      `toml:"kind"`
+	Port           string      `toml:"port"`
+	Baud           int         `toml:"baud"`
+	Modem          string      `toml:"modem"`
+	Number         string      `toml:"number"`
+	Numbers        []string    `toml:"numbers"`
+	APN            string      `toml:"apn"`
+	PDPType        string      `toml:"pdp_type"`
+	CID            int         `toml:"cid"`
+	PIN            string      `toml:"pin"`
+	PINFile        string      `toml:"pin_file"`
+	Roaming        *bool       `toml:"roaming"`
+	MinSignal      int         `toml:"minimum_signal"`
+	Country        string      `toml:"country"`
+	Volume         string      `toml:"volume"`
+	LoginAbort     []string    `toml:"login_abort"`
+	Login          []LoginStep `toml:"login"`
+	User           string      `toml:"user"`
+	Password       string      `toml:"password"`
+	PasswordFile   string      `toml:"password_file"`
+	RateBPS        int         `toml:"rate_bps"`
+	RoundTripMS    int         `toml:"round_trip_ms"`
+	Boxes          int         `toml:"boxes_at_once"`
+	MaxCallMinutes int         `toml:"max_call_minutes"`
+	Tariff         Tariff      `toml:"tariff"`
+}
+
+// LoginStep is one step of the log-in in text that a far end may hold before PPP.
+type LoginStep struct {
+	Expect         string `toml:"expect"`
+	Send           string `toml:"send"`
+	NoReturn       bool   `toml:"no_return"`
+	Secret         bool   `toml:"secret"`
+	TimeoutSeconds int    `toml:"timeout_seconds"`
 }
 
 // Tariff is what a line costs. Amounts are decimal text, never floats.
@@ -129,31 +150,6 @@ type Log struct {
 	Level  string `toml:"level"`
 	Format string `toml:"format"`
 }
-
-// Modem is a modem profile, from configs/modems or a file of the user's.
-type Modem struct {
-	Name                  string      `toml:"name"`
-	DialPrefix            string      `toml:"dial_prefix"`
-	DialSuffix            string      `toml:"dial_suffix"`
-	DialTimeoutSeconds    int         `toml:"dial_timeout_seconds"`
-	CommandTimeoutSeconds int         `toml:"command_timeout_seconds"`
-	GuardTimeMS           int         `toml:"guard_time_ms"`
-	DTRTimeoutMS          int         `toml:"dtr_timeout_ms"`
-	IgnoreDCD             bool        `toml:"ignore_dcd"`
-	Init                  []ModemStep `toml:"init"`
-}
-
-// ModemStep is one command of a modem's initialisation.
-type ModemStep struct {
-	Send           string `toml:"send"`
-	Expect         string `toml:"expect"`
-	TimeoutSeconds int    `toml:"timeout_seconds"`
-	Optional       bool   `toml:"optional"`
-	Secret         bool   `toml:"secret"`
-}
-
-// Modem gives the profile that a line names.
-func (c *Config) Modem(line Line) Modem { return c.profiles[line.Modem] }
 
 // Patience is how long the server may be silent before it is given up.
 func (s Server) Patience() time.Duration { return time.Duration(s.Silence) * time.Second }

@@ -64,7 +64,7 @@ func TestSampleShowsTheDefaults(t *testing.T) {
 	}
 	// These name a file or stand for "the other of two keys"; they cannot be
 	// switched on together with the rest.
-	skip := regexp.MustCompile(`^#(ca_file|password_file|cert_file|key_file|socket|allow_plain_password) `)
+	skip := regexp.MustCompile(`^#(ca_file|password_file|pin_file|cert_file|key_file|socket|allow_plain_password) `)
 	all := optional.ReplaceAllStringFunc(text, func(line string) string {
 		if skip.MatchString(line) {
 			return line
@@ -82,6 +82,11 @@ func TestSampleShowsTheDefaults(t *testing.T) {
 	}
 	if len(got.SMTP.ListenTLS) == 0 {
 		got.SMTP.ListenTLS = nil // an empty list and none mean the same
+	}
+	for i := range got.Lines {
+		if l := &got.Lines[i]; len(l.Numbers)+len(l.LoginAbort) == 0 {
+			l.Numbers, l.LoginAbort = nil, nil
+		}
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("switching on the shown defaults changes the configuration:\n got %+v\nwant %+v", got, want)
@@ -101,7 +106,7 @@ func TestSampleIsComplete(t *testing.T) {
 		}
 		for f := range typ.Fields() {
 			key, ok := f.Tag.Lookup("toml")
-			if ok && !regexp.MustCompile(`(?m)(^#?`+key+` = |\[`+key+`\]|\.`+key+`\])`).MatchString(text) {
+			if ok && !regexp.MustCompile(`(?m)(^#?\s*`+key+` = |\[`+key+`\]|\.`+key+`\])`).MatchString(text) {
 				t.Errorf("configs/outpost.toml does not show %s.%s", typ.Name(), key)
 			}
 			if f.IsExported() {
@@ -110,6 +115,66 @@ func TestSampleIsComplete(t *testing.T) {
 		}
 	}
 	walk(reflect.TypeFor[Config]())
+}
+
+// The generic profile is the manual of a profile: every key stands there, and what it
+// shows as a default is one.
+func TestGenericShowsEveryKey(t *testing.T) {
+	text, err := configs.Modems.ReadFile("modems/generic.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		if typ.Kind() == reflect.Slice {
+			typ = typ.Elem()
+		}
+		if typ.Kind() != reflect.Struct {
+			return
+		}
+		for f := range typ.Fields() {
+			key := f.Tag.Get("toml")
+			if !regexp.MustCompile(`(?m)(^#?` + key + ` = |\[` + key + `\])`).Match(text) {
+				t.Errorf("generic.toml does not show %s.%s", typ.Name(), key)
+			}
+			walk(f.Type)
+		}
+	}
+	walk(reflect.TypeFor[Modem]())
+	var want, got Modem
+	faults := &Faults{}
+	decode(text, &want, "", faults)
+	// What stands behind these in the file is not their default, but how one looks.
+	skip := regexp.MustCompile(`^#(x_level|attach|numeric_codes) `)
+	decode(optional.ReplaceAllFunc(text, func(line []byte) []byte {
+		if skip.Match(line) {
+			return line
+		}
+		return line[1:]
+	}), &got, "", faults)
+	got.check("generic", faults)
+	if err := faults.orNil(); err != nil {
+		t.Fatal(err)
+	}
+	profile := func(m Modem) Modem { // what the modem package makes of a zero
+		or(&m.CommandTimeoutSeconds, 3)
+		or(&m.AbortTimeoutSeconds, 3)
+		or(&m.DTRTimeoutMS, 2000)
+		or(&m.DTRPulseMS, 500)
+		or(&m.GuardTimeMS, 1200)
+		or(&m.EscapeChar, "+")
+		or(&m.Network.WaitSeconds, 60)
+		if m.Hangup == nil {
+			m.Hangup = []string{HangupDTR, HangupEscape}
+		}
+		if len(m.Network.Registration) == 0 {
+			m.Network.Registration = nil
+		}
+		return m
+	}
+	if got, want := profile(got), profile(want); !reflect.DeepEqual(got, want) {
+		t.Errorf("switching on the shown defaults changes the profile:\n got %+v\nwant %+v", got, want)
+	}
 }
 
 func TestEveryProfileIsGood(t *testing.T) {
@@ -206,7 +271,7 @@ level = "loud"
 	for _, want := range []string{
 		"office.name", "colour", `office.postmaster = zoe`, `smtp.listen = "nowhere"`, "max_recipients", "max_message_bytes",
 		"192.168.1.7/99", "../etc", "ann@elsewhere.example", `user "ann".password`, "smarthost.tls", "deliver_to = nobody",
-		"leave_days", "teapot", "courier, generic, gsm, iridium", ".number", ".port", "max_call_minutes", "per_minute",
+		"leave_days", "teapot", "bgan, courier, generic, gsm, gsm-csd, iridium, thuraya", ".number", ".port", "max_call_minutes", "per_minute",
 		`"0 6 * *"`, "Mars/Base", "log.level",
 	} {
 		if !strings.Contains(got, want) {

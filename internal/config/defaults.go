@@ -52,11 +52,17 @@ func (l *Line) withDefaults() {
 	or(&l.Name, l.Kind)
 	or(&l.Baud, 115200)
 	or(&l.Modem, "generic")
+	or(&l.PDPType, "IP")
+	or(&l.CID, 1)
 	or(&l.MaxCallMinutes, 60)
 	or(&l.Tariff.UnitSeconds, 1)
 	or(&l.Tariff.SetUp, "0")
 	or(&l.Tariff.PerMinute, "0")
 	or(&l.Tariff.Decimals, 2)
+	if l.Roaming == nil {
+		l.Roaming = new(bool)
+		*l.Roaming = true
+	}
 	if l.Boxes == 0 {
 		l.Boxes = boxesAtOnce(l.RateBPS)
 	}

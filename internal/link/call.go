@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,8 @@ type call struct {
 	// Up's goroutine, holding mu, until risen; then by the descent's.
 	mu        sync.Mutex
 	modem     *modem.Modem
+	number    string // the last that was dialled
+	data      *modem.Conn
 	connected time.Time
 	ppp       *ppp.Link
 	stack     *Stack
@@ -37,7 +40,7 @@ type call struct {
 }
 
 func newCall(cfg ModemConfig) *call {
-	c := &call{cfg: cfg, risen: make(chan struct{}), lost: make(chan struct{})}
+	c := &call{cfg: cfg, number: cfg.Number, risen: make(chan struct{}), lost: make(chan struct{})}
 	c.life, c.stop = context.WithCancel(context.Background())
 	return c
 }
@@ -72,19 +75,70 @@ func (c *call) dial(ctx context.Context) error {
 	if err := c.modem.Init(ctx); err != nil {
 		return causeOf(ctx, err)
 	}
-	data, err := c.modem.Dial(ctx, c.cfg.Number)
+	data, err := c.dialNumbers(ctx)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.connected = time.Now()
+	c.data = data
 	c.ppp = ppp.New(&countedConn{data, c}, c.cfg.PPP)
 	return nil
 }
 
+// numberPause is between two numbers: an exchange takes a line that was on-hook for less
+// than a second for a flash, and some modems are as slow to be ready again.
+const numberPause = 2 * time.Second
+
+// dialNumbers dials one number after the other. If none is reached, the error is what
+// each of them said.
+func (c *call) dialNumbers(ctx context.Context) (*modem.Conn, error) {
+	var failed []error
+	for i, number := range append([]string{c.cfg.Number}, c.cfg.Others...) {
+		if i > 0 {
+			select {
+			case <-time.After(numberPause):
+			case <-ctx.Done():
+				return nil, errors.Join(append(failed, context.Cause(ctx))...)
+			}
+		}
+		c.mu.Lock()
+		c.number = number
+		c.mu.Unlock()
+		data, err := c.modem.Dial(ctx, number)
+		if err == nil {
+			return data, nil
+		}
+		if len(c.cfg.Others) > 0 {
+			err = fmt.Errorf("number %s: %w", number, err)
+		}
+		failed = append(failed, err)
+		var de *modem.DialError
+		if !errors.As(err, &de) || !de.OtherNumber() || ctx.Err() != nil {
+			break
+		}
+		c.cfg.Log.Warn("link: number not reached", "line", c.cfg.Name, "number", number, "error", err)
+	}
+	return nil, errors.Join(failed...)
+}
+
+// login holds the far end's dialogue in text. Its octets are the line's like all others.
+func (c *call) login(ctx context.Context) error {
+	if len(c.cfg.Login.Steps) == 0 {
+		return nil
+	}
+	sent, heard, err := c.data.Login(ctx, c.cfg.Login)
+	c.up.Add(int64(sent))
+	c.down.Add(int64(heard))
+	return err
+}
+
 // establish gets from CONNECT to packets.
 func (c *call) establish(ctx context.Context) error {
+	if err := c.login(ctx); err != nil {
+		return causeOf(ctx, err)
+	}
 	got, err := c.ppp.Up(ctx)
 	if err != nil {
 		return causeOf(ctx, err)

@@ -27,9 +27,11 @@ type ModemConfig struct {
 	Open    func() (serial.Port, error) // once for each call, and for each Reset
 	Profile modem.Profile
 	Number  string
-	Secrets []string   // texts that must not show in transcripts and errors
-	PPP     ppp.Config // a client; Rate, RTT and Log are filled in from below where they are zero
-	Rate    int        // bit/s of the line, ten to an octet; 0: unknown
+	Others  []string    // dialled in their order, when Number cannot be reached
+	Login   modem.Login // the dialogue in text before PPP, if the far end holds one
+	Secrets []string    // texts that must not show in transcripts and errors
+	PPP     ppp.Config  // a client; Rate, RTT and Log are filled in from below where they are zero
+	Rate    int         // bit/s of the line, ten to an octet; 0: unknown
 	RTT     time.Duration
 	Log     *slog.Logger // nil: discarded
 }
@@ -67,12 +69,22 @@ func NewModemLine(cfg ModemConfig) *ModemLine {
 // Name is the configured name.
 func (l *ModemLine) Name() string { return l.cfg.Name }
 
-// Number is what is dialled.
-func (l *ModemLine) Number() string { return l.cfg.Number }
+// Number is what was dialled last, and before the first call what will be dialled
+// first.
+func (l *ModemLine) Number() string {
+	c := l.current()
+	if c == nil {
+		return l.cfg.Number
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.number
+}
 
-// Up opens the port, dials, and brings PPP and TCP/IP up. onPhase, which may be
+// Up opens the port, dials one number after the other until one answers, logs in
+// where the far end asks for it, and brings PPP and TCP/IP up. onPhase, which may be
 // nil, is told each phase as it begins. Errors wrap *modem.DialError,
-// *modem.CommandError, *ppp.Error, the port's, or the cause of ctx's end.
+// *modem.CommandError, *modem.LoginError, *ppp.Error, the port's, or the cause of ctx's end.
 // Whether it fails or not, Down must be called. If the last Down couldn't confirm
 // that the line is down, Up tries that again first, and doesn't dial without.
 func (l *ModemLine) Up(ctx context.Context, onPhase func(phase string)) error {

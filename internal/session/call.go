@@ -210,7 +210,7 @@ func (c *call) safely(what string, f func() error) error {
 // answered stores that the meter runs, for the row that a crash would leave.
 func (c *call) answered(ctx context.Context) {
 	c.mu.Lock()
-	c.row.Connected = c.line().Connected()
+	c.row.Connected, c.row.Number = c.line().Connected(), c.line().Number()
 	row := c.row
 	c.mu.Unlock()
 	if err := c.s.opt.Queue.SaveCall(ctx, row); err != nil {
@@ -292,7 +292,7 @@ func (c *call) finish(ctx context.Context) queue.Call {
 	metered := c.metered()
 	charge := c.route.Tariff.Charge(metered)
 	c.mu.Lock()
-	c.row.Connected = c.line().Connected()
+	c.row.Connected, c.row.Number = c.line().Connected(), c.line().Number()
 	if c.downErr == nil {
 		c.row.Ended = c.ended // else it has not ended: CloseInterrupted does that
 	}

@@ -10,7 +10,8 @@ import (
 // goroutine.
 type Line interface {
 	Name() string
-	// Number is what is dialled, for the report; "" where nothing is.
+	// Number is what was dialled last, or will be dialled first, for the report; "" where
+	// nothing is.
 	Number() string
 	// Up brings the line up and tells the phases it goes through. When it
 	// fails, Down must be called all the same.
