@@ -24,6 +24,7 @@ type flowKey struct {
 // flow is what is known of a TCP connection from its segments.
 type flow struct {
 	ours     said   // what our TCP has said last
+	told     said   // and what of it has left
 	theirs   uint32 // what the far end has acknowledged last
 	answered bool   // it has
 	longest  int    // octets of payload in the longest segment our TCP has made
@@ -95,17 +96,47 @@ func (f *flows) of(k flowKey) *flow {
 	return w
 }
 
-// made notes a segment of our TCP's, and says whether it was sent before.
-func (f *flows) made(s segment) (w *flow, again bool) {
+// news is what a segment of our TCP's has to tell.
+type news int
+
+const (
+	fresh    news = iota
+	repeated      // payload that was sent before
+	roomier       // a larger window, and nothing else
+)
+
+// made notes a segment of our TCP's.
+func (f *flows) made(s segment) (*flow, news) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	w = f.of(s.key(true))
+	w := f.of(s.key(true))
+	was := w.ours
 	if s.flags()&flagACK != 0 {
 		w.ours.ack, w.ours.window, w.ours.known = s.ack(), s.window(), true
 	}
 	n := len(s.payload())
 	w.longest = max(w.longest, n)
-	return w, n > 0 && !s.isSYN() && w.up.known && int32(w.up.end-s.seq()) > 0 //nolint:gosec // modulo 2^32
+	switch {
+	case n > 0 && !s.isSYN() && w.up.known && int32(w.up.end-s.seq()) > 0: //nolint:gosec // modulo 2^32
+		return w, repeated
+	case s.isPlainAck() && was.known && was.ack == s.ack() && was.window < s.window():
+		return w, roomier
+	}
+	return w, fresh
+}
+
+// sent notes what a segment that leaves has told the far end.
+func (f *flows) sent(w *flow, s segment) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w.told = said{ack: s.ack(), window: s.window(), known: s.flags()&flagACK != 0}
+}
+
+// knows says that the far end has been told what our TCP says, within a limit.
+func (f *flows) knows(w *flow, limit int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return w.told.known && w.told.ack == w.ours.ack && int(w.told.window) == min(int(w.ours.window), limit)
 }
 
 // leaves gives what a segment of a connection says now.

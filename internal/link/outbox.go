@@ -63,12 +63,16 @@ func newOutbox(f *flows, offers func(*flow) int) *outbox {
 func (o *outbox) put(p []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	item, again := parcel{packet: p}, false
+	item, news := parcel{packet: p}, fresh
 	if seg, ok := parseSegment(p); ok {
 		item.packet, item.seg = seg.packet, seg
-		item.flow, again = o.flows.made(seg)
+		item.flow, news = o.flows.made(seg)
 	}
+	again := news == repeated
 	switch {
+	case news == roomier && o.flows.knows(item.flow, o.offers(item.flow)):
+		// A larger window than it may have: sent, it would look like a duplicate
+		// acknowledgement, which asks for what isn't missing.
 	case len(o.urgent)+len(o.bulk)+len(o.held) >= outQueue:
 		// As in any router; TCP sends it again.
 	case item.flow == nil || item.seg.isBare():
@@ -99,7 +103,7 @@ func (o *outbox) wake() {
 func (o *outbox) hurry(item parcel) {
 	if item.flow != nil && item.seg.isPlainAck() {
 		for i, waits := range o.urgent {
-			if waits.flow == item.flow && waits.seg.isPlainAck() && waits.seg.ack() != item.seg.ack() {
+			if waits.flow == item.flow && waits.seg.isPlainAck() && !waits.seg.repeats(item.seg) {
 				o.urgent[i] = item
 				return
 			}
@@ -108,13 +112,14 @@ func (o *outbox) hurry(item parcel) {
 	o.urgent = append(o.urgent, item)
 }
 
-// same says that two segments carry the same octets, or one some of the other's.
+// same says that a carries nothing that b doesn't.
 func (a parcel) same(b parcel) bool {
-	return a.flow == b.flow && a.flow != nil && within(a.seg.seq(), b.seg.seq(), b.seg.end())
+	if a.flow != b.flow || a.flow == nil {
+		return false
+	}
+	ahead := a.seg.seq() - b.seg.seq() // modulo 2^32: huge if a begins before b
+	return len(a.seg.payload()) > 0 && uint64(ahead)+uint64(len(a.seg.payload())) <= uint64(len(b.seg.payload()))
 }
-
-// within says that from <= n < to, modulo 2^32.
-func within(n, from, to uint32) bool { return n-from < to-from }
 
 // next gives what goes now, nil if nothing does.
 func (o *outbox) next() []byte {
@@ -127,6 +132,7 @@ func (o *outbox) next() []byte {
 	if item.flow != nil {
 		item = o.fill(item)
 		item.seg.renew(o.flows.leaves(item.flow), o.offers(item.flow))
+		o.flows.sent(item.flow, item.seg)
 	}
 	o.flows.left(item.packet)
 	return item.packet

@@ -252,3 +252,6 @@ func (s segment) rewrite32(field []byte, v uint32) {
 	binary.BigEndian.PutUint32(field, v)
 	carry(s.tcp()[16:18], old[:], field)
 }
+
+// repeats says that two acknowledgements say the same.
+func (s segment) repeats(o segment) bool { return s.ack() == o.ack() && s.window() == o.window() }
