@@ -20,13 +20,21 @@ type PortInfo struct {
 
 // USBDevice is what a USB device says it is.
 type USBDevice struct {
-	Vendor       uint16 `json:"vendor"`
-	Product      uint16 `json:"product"`
+	Vendor       USBID  `json:"vendor"`
+	Product      USBID  `json:"product"`
 	Serial       string `json:"serial,omitempty"`
 	Manufacturer string `json:"manufacturer,omitempty"`
 	Model        string `json:"model,omitempty"` // the device's name for itself
 	Interface    int    `json:"interface"`       // which of the device's interfaces the port is; -1: not known
 }
+
+// USBID is the number of a vendor or of a product, written as four hexadecimal digits.
+type USBID uint16
+
+func (id USBID) String() string { return fmt.Sprintf("%04x", uint16(id)) }
+
+// MarshalText is String, for JSON.
+func (id USBID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 // Ports finds the serial ports there are, without opening any. Sorted by name; on a
 // system that does not tell, the error says so.
@@ -68,7 +76,7 @@ func (p PortInfo) String() string {
 	if p.USB == nil {
 		return p.Name
 	}
-	s := fmt.Sprintf("%s (usb:%04x:%04x", p.Name, p.USB.Vendor, p.USB.Product)
+	s := fmt.Sprintf("%s (usb:%v:%v", p.Name, p.USB.Vendor, p.USB.Product)
 	if p.USB.Interface >= 0 {
 		s += fmt.Sprintf(":if=%02x", p.USB.Interface)
 	}

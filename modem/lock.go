@@ -136,7 +136,7 @@ func makeLock(path string) (*PortUser, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(draft.Name())
+	defer os.Remove(draft.Name()) //nolint:errcheck // a draft that stays locks nothing
 	_, err = fmt.Fprintf(draft, "%10d\n", os.Getpid())
 	if err = errors.Join(err, draft.Chmod(0o644), draft.Close()); err != nil {
 		return nil, err

@@ -56,7 +56,7 @@ func (o PortOptions) withDefaults() PortOptions {
 // takes the lock away. The error is an *OpenError.
 func OpenPort(opt PortOptions) (serial.Port, error) {
 	opt = opt.withDefaults()
-	device, err := findDevice(opt.Name)
+	device, err := Device(opt.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ const usbPrefix = "usb:"
 
 // usbName is a port named by what it is instead of where it is.
 type usbName struct {
-	vendor, product uint16
+	vendor, product USBID
 	serial          string // "": any
 	iface           int    // the interface's number; -1: any
 }
@@ -72,15 +72,15 @@ func parseUSBName(name string) (usbName, error) {
 }
 
 // parseHex reads four hexadecimal digits.
-func parseHex(s string, v *uint16) bool {
+func parseHex(s string, v *USBID) bool {
 	n, err := strconv.ParseUint(s, 16, 16)
-	*v = uint16(n) //nolint:gosec // 16 bits were asked for
+	*v = USBID(n) //nolint:gosec // 16 bits were asked for
 	return err == nil && len(s) == 4
 }
 
 // String is the name again.
 func (u usbName) String() string {
-	s := fmt.Sprintf("%s%04x:%04x", usbPrefix, u.vendor, u.product)
+	s := fmt.Sprintf("%s%v:%v", usbPrefix, u.vendor, u.product)
 	if u.serial != "" {
 		s += ":serial=" + u.serial
 	}
@@ -96,8 +96,9 @@ func (u usbName) matches(d *USBDevice) bool {
 		(u.serial == "" || d.Serial == u.serial) && (u.iface < 0 || d.Interface < 0 || d.Interface == u.iface)
 }
 
-// findDevice is the device that a port's name stands for now.
-func findDevice(name string) (string, error) {
+// Device is the device that a port's name stands for now: the name itself, unless it is
+// that of a USB device, which is looked for. The error is an *OpenError.
+func Device(name string) (string, error) {
 	if !strings.HasPrefix(name, usbPrefix) {
 		return name, nil
 	}
