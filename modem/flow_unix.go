@@ -50,6 +50,7 @@ func setFlow(f Flow, get func() (*unix.Termios, error), set func(*unix.Termios) 
 	case XONXOFF:
 		t.Iflag |= unix.IXON | unix.IXOFF
 		t.Cc[unix.VSTART], t.Cc[unix.VSTOP] = xon, xoff
+	case NoFlow:
 	}
 	if err := set(t); err != nil {
 		return fmt.Errorf("the port does not take its settings: %w", err)

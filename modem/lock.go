@@ -150,7 +150,8 @@ func makeLock(path string) (*PortUser, error) {
 		case lockHeld:
 			return user, nil
 		case lockOurs:
-			return nil, nil
+			return nil, nil //nolint:nilerr // what was in the way is ours
+		case lockFree: // gone meanwhile
 		case lockLeft:
 			if err := removeLeftover(path); err != nil {
 				return nil, fmt.Errorf("a lock file that was left over stays in the way: %w", err)

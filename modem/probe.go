@@ -54,7 +54,7 @@ func Probe(ctx context.Context, bauds []int, open func(baud int) (serial.Port, e
 		up, _ := m.dcd() // a port that fails here fails at the first command too
 		id, err := m.Identify(ctx)
 		said := heard(m.Transcript())
-		_ = m.Close() // it was only looked at; a fault of the port has shown by now
+		_ = m.Close() //nolint:contextcheck // it closes whatever ctx says; a fault of the port has shown by now
 		var silent *CommandError
 		switch {
 		case err == nil:
