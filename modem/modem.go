@@ -3,7 +3,7 @@
 //
 // The main flow:
 //
-//	port, err := modem.OpenPort("/dev/ttyUSB0", 115200)
+//	port, err := modem.OpenPort(modem.PortOptions{Name: "/dev/ttyUSB0"})
 //	m := modem.New(port, modem.Generic(), modem.Options{})
 //	defer m.Close()
 //	err = m.Init(ctx)                  // AT dialogue by profile, SIM card, network

@@ -108,6 +108,6 @@ daemon is not running, 4 no call was needed.`),
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
 	root.PersistentFlags().StringP("config", "c", defaultConfig, "configuration file")
 	root.AddCommand(demoCommand(), serveCommand(), connectCommand(), statusCommand(), queueCommand(),
-		callsCommand(), checkCommand(), passwdCommand())
+		callsCommand(), checkCommand(), passwdCommand(), modemCommand())
 	return root
 }

@@ -46,7 +46,7 @@ type office struct {
 type opening struct {
 	log *slog.Logger
 	// port opens a serial port; the demo has one that needs no hardware.
-	port func(name string, baud int) (serial.Port, error)
+	port func(modem.PortOptions) (serial.Port, error)
 	// step is called before each durable step; nil for none. Tests stop there.
 	step func(string) error
 }

@@ -171,9 +171,9 @@ func (r *rig) open(text string) *rig {
 }
 
 // port opens the serial port.
-func (r *rig) port(name string, _ int) (serial.Port, error) {
+func (r *rig) port(opt modem.PortOptions) (serial.Port, error) {
 	if r.portGone.Load() {
-		return nil, &modem.OpenError{Name: name, Err: fs.ErrNotExist}
+		return nil, &modem.OpenError{Name: opt.Name, Err: fs.ErrNotExist}
 	}
 	return cable{r.modem.Port(), r}, nil
 }

@@ -28,6 +28,7 @@ import (
 	"outpost/internal/session"
 	"outpost/internal/smtpd"
 	"outpost/internal/tariff"
+	"outpost/modem"
 	"outpost/queue"
 )
 
@@ -99,22 +100,37 @@ func authenticator(users []config.User) func(user, password string) bool {
 }
 
 // routes makes the configured lines.
-func (o *office) routes(open func(name string, baud int) (serial.Port, error)) []session.Route {
+func (o *office) routes(open func(modem.PortOptions) (serial.Port, error)) []session.Route {
 	routes := make([]session.Route, 0, len(o.cfg.Lines))
 	for _, l := range o.cfg.Lines {
 		profile, numbers := profileOf(o.cfg.Modem(l)), l.Dialled()
 		o.mobile(l, &profile)
 		line := link.NewModemLine(link.ModemConfig{
 			Name: l.Name, Number: numbers[0], Others: numbers[1:], Login: loginOf(l),
-			Open:    func() (serial.Port, error) { return open(l.Port, l.Baud) },
+			Open:    func() (serial.Port, error) { return open(o.portOptions(l)) },
 			Profile: profile, Secrets: secretsOf(o.cfg.Modem(l), l),
-			PPP:  ppp.Config{User: l.User, Password: l.Password},
+			PPP:  ppp.Config{User: l.User, Password: l.Password, ACCM: accm(l)},
 			Rate: l.RateBPS, RTT: l.RoundTrip(), Log: o.log,
 		})
 		o.lines = append(o.lines, line)
 		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes})
 	}
 	return routes
+}
+
+// portOptions are a line's port and what is told of it.
+func (o *office) portOptions(l config.Line) modem.PortOptions {
+	return modem.PortOptions{Name: l.Port, Baud: l.Baud, Flow: modem.Flow(l.FlowControl), Note: func(text string) {
+		o.log.Warn("serial port", "line", l.Name, "port", l.Port, "note", text)
+	}}
+}
+
+// accm is what must not come over a line as data because its flow control takes it.
+func accm(l config.Line) uint32 {
+	if modem.Flow(l.FlowControl) == modem.XONXOFF {
+		return modem.XONXOFFMap
+	}
+	return 0
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"outpost/internal/schedule"
+	"outpost/modem"
 
 	"github.com/shopspring/decimal"
 	"golang.org/x/crypto/bcrypt"
@@ -220,9 +221,10 @@ func (c *Config) checkLines(f *Faults) {
 			f.add(where+".name", l.Name, "there is a line of that name already")
 		}
 		names[l.Name] = true
-		if l.Port == "" {
-			f.add(where+".port", "", "name the serial port, such as /dev/ttyUSB0, /dev/serial/by-id/... or COM3")
+		if err := modem.CheckPortName(l.Port); err != nil {
+			f.add(where+".port", quote(l.Port), "%v", err)
 		}
+		oneOf(f, where+".flow_control", l.FlowControl, string(modem.RTSCTS), string(modem.XONXOFF), string(modem.NoFlow))
 		positive(f, where+".baud", int64(l.Baud))
 		l.checkDialogue(where, f)
 		if l.RateBPS < 0 || l.RoundTripMS < 0 {

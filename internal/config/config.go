@@ -96,6 +96,7 @@ type Line struct {
 	Kind           string      `toml:"kind"`
 	Port           string      `toml:"port"`
 	Baud           int         `toml:"baud"`
+	FlowControl    string      `toml:"flow_control"`
 	Modem          string      `toml:"modem"`
 	Number         string      `toml:"number"`
 	Numbers        []string    `toml:"numbers"`

@@ -291,6 +291,8 @@ func TestSlips(t *testing.T) {
 	for _, c := range []struct{ text, fault string }{
 		{minimal + line + "max_call_minutes = 200000000\n", "max_call_minutes = 200000000"},
 		{minimal + line + "[line.tariff]\nunit_seconds = 9300000000\n", "unit_seconds"},
+		{minimal + line + "flow_control = \"maybe\"\n", `flow_control = "maybe"`},
+		{minimal + strings.Replace(line, "/dev/ttyS0", "usb:12d1", 1), `port = "usb:12d1"`},
 		{minimal + line + "[smarthost]\nhost = \"h\"\nhello = \"my office\"\n", `smarthost.hello = "my office"`},
 		{"[office]\nname = \"Büro\"\ndomains = [\"clinic.example\"]\n", "office.name"},
 		{minimal + line + "[smarthost]\nhost = \"h\"\nca_file = \"absent.pem\"\n", "smarthost.ca_file"},

@@ -3,6 +3,8 @@ package config
 import (
 	"os"
 	"path/filepath"
+
+	"outpost/modem"
 )
 
 // withDefaults fills in what the file left out. Zero means left out: no key has
@@ -50,7 +52,8 @@ func (s *Server) withDefaults(ports map[string]int) {
 func (l *Line) withDefaults() {
 	or(&l.Kind, "modem")
 	or(&l.Name, l.Kind)
-	or(&l.Baud, 115200)
+	or(&l.Baud, modem.DefaultBaud)
+	or(&l.FlowControl, string(modem.RTSCTS))
 	or(&l.Modem, "generic")
 	or(&l.PDPType, "IP")
 	or(&l.CID, 1)

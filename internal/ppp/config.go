@@ -74,8 +74,9 @@ type Config struct {
 	NoVJ bool
 
 	// ACCM has a bit for each control character that the peer must escape
-	// towards us, bit 0 for NUL (RFC 1662 §7.1). 0: none, for a line clean in
-	// 8 bits. A line with XON/XOFF flow control needs 0x000A0000.
+	// towards us, bit 0 for NUL (RFC 1662 §7.1), and that we escape whatever the
+	// peer asks for. 0: none, for a line clean in 8 bits. A line with XON/XOFF
+	// flow control needs 0x000A0000.
 	ACCM uint32
 
 	// Memory is what the provider agreed to the last time, from Link.Memory. Nil:

@@ -23,7 +23,9 @@ func (e *engine) phase() Phase {
 // linkUp: LCP is open. What was agreed on comes into force.
 func (e *engine) linkUp() {
 	peer := e.lcp.peer
-	e.sending = framing{accm: peer.accm, pfc: peer.pfc, acfc: peer.acfc}
+	// What our end can't have as data it can't send as data either (RFC 1662 §7.1 lets a
+	// sender escape more than it is asked to): XON would be taken by our own modem.
+	e.sending = framing{accm: peer.accm | e.cfg.ACCM, pfc: peer.pfc, acfc: peer.acfc}
 	e.in.accm = e.lcp.ours.accm
 	e.leaving, e.farewells = nil, 0
 	if peer.auth != "" {
