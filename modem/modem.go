@@ -80,6 +80,7 @@ type Modem struct {
 	hangups   int                     // Hangups and Closes that wait for the dialogue or hold it
 	conn      *Conn                   // the data phase, until a hang-up was confirmed
 	onHook    bool                    // a hang-up was confirmed and nothing was dialled since
+	proof     string                  // then: what was seen
 
 	closing  sync.Once
 	closeErr error

@@ -48,9 +48,11 @@ func (c *call) open() error {
 	if err != nil {
 		return err
 	}
+	// It asks the driver, which may not answer: not while mu is held, which Down needs.
+	m := modem.New(port, c.cfg.Profile, modem.Options{Log: c.cfg.Log, Secrets: c.cfg.Secrets})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.modem = modem.New(port, c.cfg.Profile, modem.Options{Log: c.cfg.Log, Secrets: c.cfg.Secrets})
+	c.modem = m
 	return nil
 }
 

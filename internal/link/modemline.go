@@ -218,3 +218,18 @@ func (l *ModemLine) Transcript() string {
 	}
 	return c.transcript()
 }
+
+// Proof is what the line was last seen down by, for a person: "DTR low, DCD down".
+// It is "" while there is no proof.
+func (l *ModemLine) Proof() string {
+	c := l.current()
+	if c == nil {
+		return ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.modem == nil {
+		return ""
+	}
+	return c.modem.Proof()
+}

@@ -14,10 +14,13 @@ const (
 	// hangupTries is how often a call tries to bring its line down before it
 	// gives that to its owner with an OpenLineError.
 	hangupTries = 3
-	// hangupLimit bounds one try. A dialled line bounds its own at 61 s: an Up
+	// hangupLimit bounds one try. A dialled line bounds its own at 60 s: an Up
 	// that has to end first, PPP's last words over a satellite, DTR, guard times
 	// and ATH twice, a driver that does not let go.
 	hangupLimit = 75 * time.Second
+	// watchdogGrace is what a hang-up may take before the watchdog joins it: an
+	// ordinary one takes 3 s, one by guard times and ATH 6 s.
+	watchdogGrace = 15 * time.Second
 	// windDown is how long the work may take to end when it has to: its
 	// connections are closed at once, and what is left is a commit or two.
 	windDown = 15 * time.Second
@@ -235,7 +238,9 @@ func (c *call) tick(stop <-chan struct{}) {
 
 // watch is the watchdog. At the hard limit it ends the work; if the line is not
 // down a hang-up's time later, whatever holds the call up, it brings the line
-// down itself, again and again until it is.
+// down itself, again and again until it is. It needs nothing that the call may be
+// holding: it takes no lock of the call's before the line is down, and waits for
+// nobody who is told.
 func (c *call) watch(done <-chan struct{}, cancel context.CancelCauseFunc) {
 	limit := time.NewTimer(c.route.MaxCall)
 	defer limit.Stop()
@@ -246,19 +251,33 @@ func (c *call) watch(done <-chan struct{}, cancel context.CancelCauseFunc) {
 		case <-limit.C:
 		}
 		cancel(ErrMaxCall)
-		if reached {
-			// The line first: telling about it must not come between.
-			ctx, stop := context.WithTimeout(context.Background(), hangupLimit)
-			err := c.line().Down(ctx)
-			stop()
-			c.emit(Event{Kind: Alarm, Text: fmt.Sprintf("the hard limit has passed and the call does not end; the watchdog hung up: %v", orDone(err))})
-			if err == nil {
-				c.stopMeter()
-				return
-			}
+		if reached && c.bark() {
+			return
 		}
-		limit.Reset(windDown + hangupLimit)
+		limit.Reset(windDown + watchdogGrace)
 	}
+}
+
+// bark brings the line down past a call that does not end, and says whether it is.
+func (c *call) bark() bool {
+	err := c.safely("watchdog", func() error {
+		ctx, stop := context.WithTimeout(context.Background(), hangupLimit)
+		defer stop()
+		return c.line().Down(ctx)
+	})
+	at := time.Now()
+	// What holds the call up may be a reader of its events, and then this would wait
+	// too: each alarm in a goroutine of its own, which is one every half a minute.
+	go func() {
+		if err == nil {
+			c.stopMeterAt(at)
+		}
+		_ = c.safely("alarm", func() error {
+			c.emit(Event{Kind: Alarm, Text: fmt.Sprintf("the hard limit has passed and the call does not end; the watchdog hung up: %v", orDone(err))})
+			return nil
+		})
+	}()
+	return err == nil
 }
 
 func orDone(err error) string {

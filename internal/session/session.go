@@ -127,7 +127,9 @@ type Session struct {
 	opt  Options
 	log  *slog.Logger
 	busy sync.Mutex // held during a call
-	tell sync.Mutex // one event at a time
+	// tell is held while an event is told, one at a time. It is a channel so that
+	// tests in virtual time can have a reader that hangs.
+	tell chan struct{}
 }
 
 // New makes a Session. It does nothing until Call.
@@ -136,7 +138,7 @@ func New(opt Options) *Session {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Session{opt: opt, log: log}
+	return &Session{opt: opt, log: log, tell: make(chan struct{}, 1)}
 }
 
 // Call places one call and gives its row of the ledger, which is stored
