@@ -47,6 +47,11 @@ func serve(ctx context.Context, cfg *config.Config, with opening) error {
 	if err != nil {
 		return err
 	}
+	release, err := claimPID(cfg.Storage.Socket)
+	if err != nil {
+		return errors.Join(err, o.close())
+	}
+	defer release()
 	d, err := o.listen(ctx)
 	if err == nil {
 		err = o.run(ctx, d)

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"outpost/internal/control"
+	"outpost/internal/session"
+	"outpost/modem"
+	"outpost/queue"
+	"outpost/spool"
+)
+
+// seize puts every modem on-hook from this process. Where that doesn't succeed and
+// there is a daemon, the daemon is ended first: it may have the port to itself, or
+// answer for the modem. That a line is down is worth more than that the daemon runs;
+// mail is safe with it gone as with it pulled out of the wall.
+func (h *hangup) seize(ctx context.Context) []control.LineDown {
+	lines := h.resetAll(ctx, nil)
+	pid, err := daemonPID(h.cfg.Storage.Socket)
+	if err != nil {
+		h.say("whether there is a daemon is not known: %v", err)
+	}
+	if pid != 0 && !allDown(lines) {
+		for _, l := range lines {
+			if !l.Down {
+				h.say("line %s: %s", l.Line, l.Error)
+			}
+		}
+		if err := endDaemon(ctx, h.cfg.Storage.Socket, pid, h.say); err != nil {
+			h.say("%v", err)
+		}
+		lines = h.resetAll(ctx, lines)
+		pid, _ = daemonPID(h.cfg.Storage.Socket)
+	}
+	switch {
+	case pid != 0:
+		h.say("the daemon (process %d) is still there and may dial again: kill -9 %d ends it", pid, pid)
+	case allDown(lines):
+		h.closeRows(ctx)
+	}
+	return lines
+}
+
+// resetAll puts the modems on-hook of which that isn't known already.
+func (h *hangup) resetAll(ctx context.Context, before []control.LineDown) []control.LineDown {
+	var lines []control.LineDown
+	for _, cfg := range h.cfg.Lines {
+		if cfg.Port == "" {
+			continue
+		}
+		if n := len(lines); n < len(before) && before[n].Down {
+			lines = append(lines, before[n])
+			continue
+		}
+		l := modemLine(h.cfg, cfg, modem.OpenPort, slog.New(slog.DiscardHandler))
+		down := lineDown(l, l.Reset(ctx))
+		lines = append(lines, down)
+		if said := l.Transcript(); !down.Down && said != "" {
+			h.say("the dialogue with the modem of line %s:\n%s", cfg.Name, said)
+		}
+	}
+	return lines
+}
+
+// closeRows ends the calls in the ledger that nobody else will end: the next start
+// of the daemon would, with every hour until then as time on the line.
+func (h *hangup) closeRows(ctx context.Context) {
+	dir := h.cfg.Storage.Dir
+	if _, err := os.Stat(filepath.Join(dir, "outpost.db")); err != nil {
+		return // no daemon has run here
+	}
+	q, err := queue.Open(dir, queue.Options{Spool: spool.Options{MinFreeBytes: h.cfg.Storage.MinFreeBytes, MinFreeInodes: h.cfg.Storage.MinFreeInodes}})
+	if err == nil {
+		err = session.CloseInterrupted(ctx, q, tariffsOf(h.cfg))
+		_ = q.Close()
+	}
+	if err != nil {
+		h.say("the call's row in the ledger could not be closed; the next start of the daemon does it: %v", err)
+	}
+}
