@@ -37,7 +37,10 @@ func (m *Modem) Hangup(ctx context.Context) error {
 	if up, err := m.dcd(); m.isOnHook() && err == nil && up != carrierUp {
 		return nil
 	}
-	return m.hangUp(ctx, false)
+	m.mu.Lock()
+	mayBeOnline := m.silent // and isn't asked a second time
+	m.mu.Unlock()
+	return m.hangUp(ctx, mayBeOnline)
 }
 
 const hintOpen = "the call may still be running and cost money: switch the modem off or pull the telephone cable, then find out why it did not hang up"
@@ -96,7 +99,7 @@ func (m *Modem) Proof() string {
 
 func (m *Modem) seenOnHook(proof string) {
 	m.mu.Lock()
-	m.proof = proof
+	m.proof, m.silent = proof, false
 	m.mu.Unlock()
 	m.setOnHook(true)
 }
@@ -264,6 +267,9 @@ func (m *Modem) OnHook(ctx context.Context) (bool, error) {
 	m.setDTR(true)
 	r, err := m.command(ctx, "ATH", m.profile.CommandTimeout, onCommand)
 	if err != nil {
+		m.mu.Lock()
+		m.silent = isSilence(err)
+		m.mu.Unlock()
 		return false, err
 	}
 	if r.result != OK {

@@ -81,6 +81,7 @@ type Modem struct {
 	conn      *Conn                   // the data phase, until a hang-up was confirmed
 	onHook    bool                    // a hang-up was confirmed and nothing was dialled since
 	proof     string                  // then: what was seen
+	silent    bool                    // it did not answer OnHook: it may be in the data phase of a call
 
 	closing  sync.Once
 	closeErr error

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -159,7 +160,7 @@ func lineDown(l *link.ModemLine, err error) control.LineDown {
 	if err == nil {
 		return control.LineDown{Line: l.Name(), Down: true, Proof: l.Proof()}
 	}
-	d := control.LineDown{Line: l.Name(), Error: err.Error(), Hint: session.Advice(err)}
+	d := control.LineDown{Line: l.Name(), Error: strings.TrimPrefix(err.Error(), "line "+l.Name()+": "), Hint: session.Advice(err)}
 	var port *modem.OpenError
 	if errors.As(err, &port) {
 		d.Error, d.Hint = port.Error(), port.Advice()

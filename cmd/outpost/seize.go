@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
+
+	"go.bug.st/serial"
 
 	"outpost/internal/control"
 	"outpost/internal/session"
@@ -18,7 +22,7 @@ import (
 // answer for the modem. That a line is down is worth more than that the daemon runs;
 // mail is safe with it gone as with it pulled out of the wall.
 func (h *hangup) seize(ctx context.Context) []control.LineDown {
-	lines := h.resetAll(ctx, nil)
+	lines := h.resetAll(ctx, nil, modem.OpenPort)
 	pid, err := daemonPID(h.cfg.Storage.Socket)
 	if err != nil {
 		h.say("whether there is a daemon is not known: %v", err)
@@ -32,7 +36,7 @@ func (h *hangup) seize(ctx context.Context) []control.LineDown {
 		if err := endDaemon(ctx, h.cfg.Storage.Socket, pid, h.say); err != nil {
 			h.say("%v", err)
 		}
-		lines = h.resetAll(ctx, lines)
+		lines = h.resetAll(ctx, lines, openFreed)
 		pid, _ = daemonPID(h.cfg.Storage.Socket)
 	}
 	switch {
@@ -44,8 +48,24 @@ func (h *hangup) seize(ctx context.Context) []control.LineDown {
 	return lines
 }
 
+// freedLimit is how long the port of a process that has just ended may still be
+// taken: its driver may be waiting for the modem to take what was written.
+const freedLimit = 5 * time.Second
+
+// openFreed opens a port that was just let go of.
+func openFreed(name string, baud int) (serial.Port, error) {
+	for end := time.Now().Add(freedLimit); ; time.Sleep(100 * time.Millisecond) {
+		port, err := modem.OpenPort(name, baud)
+		var fault *serial.PortError
+		if !errors.As(err, &fault) || fault.Code() != serial.PortBusy || time.Now().After(end) {
+			return port, err
+		}
+	}
+}
+
 // resetAll puts the modems on-hook of which that isn't known already.
-func (h *hangup) resetAll(ctx context.Context, before []control.LineDown) []control.LineDown {
+func (h *hangup) resetAll(ctx context.Context, before []control.LineDown,
+	open func(name string, baud int) (serial.Port, error)) []control.LineDown {
 	var lines []control.LineDown
 	for _, cfg := range h.cfg.Lines {
 		if cfg.Port == "" {
@@ -55,7 +75,7 @@ func (h *hangup) resetAll(ctx context.Context, before []control.LineDown) []cont
 			lines = append(lines, before[n])
 			continue
 		}
-		l := modemLine(h.cfg, cfg, modem.OpenPort, slog.New(slog.DiscardHandler))
+		l := modemLine(h.cfg, cfg, open, slog.New(slog.DiscardHandler))
 		down := lineDown(l, l.Reset(ctx))
 		lines = append(lines, down)
 		if said := l.Transcript(); !down.Down && said != "" {

@@ -36,6 +36,7 @@ type Options struct {
 	Unsolicited  []string // lines said before every result code
 	Refuse       []string // beginnings of commands answered with ERROR, as "&C" or "+CBST"
 	NoStatusBits bool     // the port has no DTR, DCD and CTS, as a pseudo-terminal
+	HUPCL        bool     // the last close of a pseudo-terminal drops DTR, as a terminal's does
 	IgnoreDTR    bool     // DTR does nothing whatever &D says
 	IgnoreEscape bool     // +++ does nothing
 	IgnoreAbort  bool     // an octet while dialling does not stop it
