@@ -98,5 +98,6 @@ func printWhole(w io.Writer, c queue.Call) {
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false) // the dialogue's < and > are meant to be read
 	return enc.Encode(v)
 }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,6 +87,9 @@ func TestHangupCommand(t *testing.T) {
 	}
 
 	with("daemon well", slow, 0, func(t *testing.T, d *daemon) {
+		if !d.ignores(syscall.SIGTSTP) {
+			t.Error("Ctrl-Z stops a daemon that has a line open")
+		}
 		text, code := d.hangup()
 		d.confirmed(text, code)
 		expect(t, text, `hanging up`, `error: the call on line landline ended early: asked to hang up by \w+|problem: the call ended early: asked to hang up by \w+`)
@@ -177,6 +183,21 @@ func TestHangupCommand(t *testing.T) {
 			t.Errorf("the ledger has %+v", row)
 		}
 	})
+}
+
+// ignores reads whether a process ignores a signal.
+func (d *daemon) ignores(s syscall.Signal) bool {
+	d.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.process.Process.Pid))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	m := regexp.MustCompile(`SigIgn:\s+([0-9a-f]+)`).FindSubmatch(text)
+	if m == nil {
+		d.t.Fatalf("no SigIgn in %s", text)
+	}
+	mask, err := strconv.ParseUint(string(m[1]), 16, 64)
+	return err == nil && mask>>(s-1)&1 == 1
 }
 
 func (d *daemon) signal(s os.Signal) {

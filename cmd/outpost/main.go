@@ -110,6 +110,6 @@ down and may be costing money.`),
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
 	root.PersistentFlags().StringP("config", "c", defaultConfig, "configuration file")
 	root.AddCommand(demoCommand(), serveCommand(), connectCommand(), hangupCommand(), statusCommand(), queueCommand(),
-		callsCommand(), checkCommand(), passwdCommand())
+		callsCommand(), checkCommand(), passwdCommand(), modemCommand())
 	return root
 }

@@ -3,18 +3,16 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
 	"go.bug.st/serial"
 
 	"outpost/internal/control"
+	"outpost/internal/link"
 	"outpost/internal/session"
 	"outpost/modem"
-	"outpost/queue"
-	"outpost/spool"
 )
 
 // seize puts every modem on-hook from this process. Where that doesn't succeed and
@@ -75,7 +73,7 @@ func (h *hangup) resetAll(ctx context.Context, before []control.LineDown,
 			lines = append(lines, before[n])
 			continue
 		}
-		l := modemLine(h.cfg, cfg, open, slog.New(slog.DiscardHandler))
+		l := link.NewModemLine(modemConfig(h.cfg, cfg, open, slog.New(slog.DiscardHandler)))
 		down := lineDown(l, l.Reset(ctx))
 		lines = append(lines, down)
 		if said := l.Transcript(); !down.Down && said != "" {
@@ -88,11 +86,10 @@ func (h *hangup) resetAll(ctx context.Context, before []control.LineDown,
 // closeRows ends the calls in the ledger that nobody else will end: the next start
 // of the daemon would, with every hour until then as time on the line.
 func (h *hangup) closeRows(ctx context.Context) {
-	dir := h.cfg.Storage.Dir
-	if _, err := os.Stat(filepath.Join(dir, "outpost.db")); err != nil {
+	q, err := openLedger(h.cfg)
+	if errors.Is(err, fs.ErrNotExist) {
 		return // no daemon has run here
 	}
-	q, err := queue.Open(dir, queue.Options{Spool: spool.Options{MinFreeBytes: h.cfg.Storage.MinFreeBytes, MinFreeInodes: h.cfg.Storage.MinFreeInodes}})
 	if err == nil {
 		err = session.CloseInterrupted(ctx, q, tariffsOf(h.cfg))
 		_ = q.Close()

@@ -31,6 +31,7 @@ on-hook, because a crash may have left one open.`,
 			if err != nil {
 				return err
 			}
+			keepRunning()
 			w := newLogWriter(cmd.ErrOrStderr())
 			defer w.flush()
 			return serve(cmd.Context(), cfg, opening{log: logger(cfg.Log, w), port: modem.OpenPort})

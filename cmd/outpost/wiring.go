@@ -104,22 +104,22 @@ func authenticator(users []config.User) func(user, password string) bool {
 func (o *office) routes(open func(name string, baud int) (serial.Port, error)) []session.Route {
 	routes := make([]session.Route, 0, len(o.cfg.Lines))
 	for _, l := range o.cfg.Lines {
-		line := modemLine(o.cfg, l, open, o.log)
+		line := link.NewModemLine(modemConfig(o.cfg, l, open, o.log))
 		o.lines = append(o.lines, line)
 		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes})
 	}
 	return routes
 }
 
-// modemLine makes a line that is dialled. It touches nothing yet.
-func modemLine(cfg *config.Config, l config.Line, open func(name string, baud int) (serial.Port, error), log *slog.Logger) *link.ModemLine {
-	return link.NewModemLine(link.ModemConfig{
+// modemConfig is what makes a line that is dialled.
+func modemConfig(cfg *config.Config, l config.Line, open func(name string, baud int) (serial.Port, error), log *slog.Logger) link.ModemConfig {
+	return link.ModemConfig{
 		Name: l.Name, Number: l.Number,
 		Open:    func() (serial.Port, error) { return open(l.Port, l.Baud) },
 		Profile: profileOf(cfg.Modem(l)), Secrets: secretsOf(cfg.Modem(l)),
 		PPP:  ppp.Config{User: l.User, Password: l.Password},
 		Rate: l.RateBPS, RTT: l.RoundTrip(), Log: log,
-	})
+	}
 }
 
 func profileOf(m config.Modem) modem.Profile {

@@ -28,7 +28,9 @@ type call struct {
 	mu        sync.Mutex
 	modem     *modem.Modem
 	connected time.Time
+	connect   string // the modem's CONNECT line
 	ppp       *ppp.Link
+	got       ppp.Addresses
 	stack     *Stack
 
 	descent *descent // the last attempt to take it down; under mu
@@ -71,24 +73,36 @@ func (c *call) dial(ctx context.Context) error {
 	if err := c.open(); err != nil {
 		return err
 	}
+	c.step("port open")
 	if err := c.modem.Init(ctx); err != nil {
 		return causeOf(ctx, err)
 	}
+	c.step("modem ready, dialling " + c.cfg.Number)
 	data, err := c.modem.Dial(ctx, c.cfg.Number)
 	if err != nil {
+		c.step("no connection")
 		return causeOf(ctx, err)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.connected = time.Now()
+	c.connected, c.connect = time.Now(), data.Connect()
 	c.ppp = ppp.New(&countedConn{data, c}, c.cfg.PPP)
+	c.mu.Unlock()
+	c.step(data.Connect())
 	return nil
+}
+
+// step tells how far the call has come.
+func (c *call) step(what string) {
+	if c.cfg.OnStep != nil {
+		c.cfg.OnStep(what)
+	}
 }
 
 // establish gets from CONNECT to packets.
 func (c *call) establish(ctx context.Context) error {
 	got, err := c.ppp.Up(ctx)
 	if err != nil {
+		c.step("no link")
 		return causeOf(ctx, err)
 	}
 	s, err := NewStack(c.ppp, got.Local, StackOptions{MTU: got.MTU, Rate: c.cfg.Rate, RTT: c.cfg.RTT, DNS: got.DNS})
@@ -96,8 +110,9 @@ func (c *call) establish(ctx context.Context) error {
 		return err
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stack = s
+	c.stack, c.got = s, got
+	c.mu.Unlock()
+	c.step("link up, our address is " + got.Local.String())
 	return nil
 }
 

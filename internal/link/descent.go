@@ -164,6 +164,7 @@ func (c *call) takeDown(polite bool) error {
 				c.cfg.Log.Debug("link: no goodbye from the far end", "line", c.cfg.Name, "error", err)
 			}
 		})
+		c.step("link ended")
 	}
 	return c.hangUp()
 }
@@ -220,6 +221,9 @@ func (c *call) hangUp() error {
 	defer cancel()
 	if err = m.Hangup(ctx); err != nil {
 		err = fmt.Errorf("line %s: %w", c.cfg.Name, err)
+		c.step("hang-up not confirmed")
+	} else {
+		c.step("on-hook: " + m.Proof())
 	}
 	c.closePort(m)
 	c.mu.Lock()

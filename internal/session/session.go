@@ -84,6 +84,8 @@ type Options struct {
 	// Smarthost takes outgoing mail; nil: nothing is sent.
 	Smarthost *Smarthost
 	Boxes     []Box
+	// Jobs are done on the line too, beside the mail.
+	Jobs []Job
 	// Recipients says who in the office gets what is collected from a box.
 	Recipients func(box string) []queue.Recipient
 	// OnEvent is told each step as it happens, from several goroutines but one
@@ -120,6 +122,14 @@ type Box struct {
 	Account string
 	Address string // host:port
 	POP3    pop3.Options
+}
+
+// Job is something else than mail to do on a line that is up.
+type Job struct {
+	Name string // for its problems
+	// Do has to end when ctx does. It is one of several things on the line, which
+	// goes down when all are done.
+	Do func(ctx context.Context) error
 }
 
 // Session places calls, one at a time.

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"os"
+	"os/signal"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,10 @@ func stopProcess(pid int) error {
 	}
 	return syscall.Kill(pid, syscall.SIGCONT)
 }
+
+// keepRunning keeps Ctrl-Z from stopping a process that has a line open: it would
+// hold the line, and nothing in it could hang up.
+func keepRunning() { signal.Ignore(syscall.SIGTSTP) }
 
 // killProcess ends a process that doesn't end by itself.
 func killProcess(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) }
