@@ -15,6 +15,7 @@ import (
 
 	"outpost/internal/config"
 	"outpost/internal/control"
+	"outpost/internal/dispatch"
 	"outpost/internal/link"
 	"outpost/internal/session"
 	"outpost/modem"
@@ -112,7 +113,7 @@ func (h *hangup) ask(ctx context.Context) ([]control.LineDown, error) {
 		h.say("")
 	}
 	if end.Error != "" {
-		h.say("the daemon goes on trying: %s", end.Error)
+		h.say("%s\nthe daemon goes on trying; %s", end.Error, hintForce)
 	}
 	return end.HungUp.Lines, nil
 }
@@ -145,9 +146,13 @@ func (h *hangup) conclude(lines []control.LineDown) error {
 	if open != nil {
 		return open
 	}
-	if len(lines) == 0 {
-		h.say("no line has a modem: there is nothing to hang up")
+	if slices.ContainsFunc(h.cfg.Lines, func(l config.Line) bool { return l.Port != "" }) {
+		if len(lines) > 0 {
+			return nil
+		}
+		return &exitError{code: exitLineOpen, err: errors.New("no line was looked at: none is confirmed to be down"), hint: hintForce}
 	}
+	h.say("no line has a modem: there is nothing to hang up")
 	return nil
 }
 
@@ -173,6 +178,17 @@ func (o *office) hangup(ctx context.Context, by string) (control.HungUp, error) 
 	o.log.Info("asked to hang up", "by", by)
 	row, err := o.dispatch.Hangup(ctx, by)
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	return control.HungUp{Call: row, Lines: slices.Clone(o.seen)}, err
+	lines := slices.Clone(o.seen)
+	o.mu.Unlock()
+	if errors.Is(err, dispatch.ErrStopped) || ctx.Err() != nil || len(lines) != len(o.lines) {
+		// Nobody looked since: what was seen before is no proof.
+		lines = nil
+		for _, l := range o.lines {
+			lines = append(lines, control.LineDown{Line: l.Name(), Error: fmt.Sprintf("it was not looked at: %v", err), Hint: hintForce})
+		}
+	}
+	return control.HungUp{Call: row, Lines: lines}, err
 }
+
+// hintForce is for a line that the daemon can't bring down.
+const hintForce = "outpost hangup --force takes the modem from the daemon; if that fails too, switch it off or pull the telephone cable"

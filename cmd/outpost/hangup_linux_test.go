@@ -120,6 +120,12 @@ func TestHangupCommand(t *testing.T) {
 		}
 		d.signal(syscall.SIGSTOP)
 		defer d.signal(syscall.SIGCONT)
+		var exit *exec.ExitError
+		said, err := d.command("status").CombinedOutput()
+		if !errors.As(err, &exit) || exit.ExitCode() != exitNotRunning {
+			t.Errorf("status: %v", err)
+		}
+		expect(t, string(said), `error: the daemon does not answer`, `hint: .*outpost hangup`)
 		text, code := d.hangup()
 		d.confirmed(text, code)
 		expect(t, text, `the daemon does not answer for 5s: going to the modems`, `still there and may dial again: kill -9 \d+`)

@@ -85,6 +85,9 @@ func run(ctx context.Context, args []string, io stdio) int {
 	case errors.Is(err, control.ErrNotRunning):
 		fmt.Fprintln(io.err, "hint: start it with: outpost serve --config FILE")
 		return exitNotRunning
+	case errors.Is(err, control.ErrSilent):
+		fmt.Fprintln(io.err, "hint: it hangs or was stopped; outpost hangup makes sure that no line is open")
+		return exitNotRunning
 	}
 	return exitFailed
 }

@@ -161,6 +161,9 @@ func stopped(cause error) bool {
 // reset makes sure that every line is on-hook and closes the rows of calls that
 // a crash cut off or whose hang-up was not confirmed.
 func (o *office) reset(ctx context.Context) error {
+	o.mu.Lock()
+	o.seen = nil // until it is seen anew
+	o.mu.Unlock()
 	open, err := o.queue.Unfinished()
 	if err != nil {
 		return err

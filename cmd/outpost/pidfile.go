@@ -33,7 +33,13 @@ func claimPID(socket string) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = lockFile(f)
+	// Who asks whether we live holds the lock for a moment.
+	for range 20 {
+		if err = lockFile(f); err == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 	if err == nil {
 		err = f.Truncate(0)
 	}
@@ -67,7 +73,7 @@ func daemonPID(socket string) (int, error) {
 	text := make([]byte, 32)
 	n, _ := f.Read(text) // what is missing is no number
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
-	if err != nil || pid < 2 {
+	if err != nil || pid < 1 {
 		return 0, fmt.Errorf("%s holds no process number", f.Name())
 	}
 	return pid, nil
@@ -89,6 +95,9 @@ func endDaemon(ctx context.Context, socket string, pid int, say func(format stri
 		return fmt.Errorf("process %d: %w", pid, err)
 	}
 	if !daemonGone(ctx, socket, pid, killWait) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return fmt.Errorf("process %d cannot be killed: a driver holds it", pid)
 	}
 	say("it is gone")
