@@ -82,6 +82,8 @@ type Modem struct {
 	hangups   int                     // Hangups and Closes that wait for the dialogue or hold it
 	conn      *Conn                   // the data phase, until a hang-up was confirmed
 	onHook    bool                    // a hang-up was confirmed and nothing was dialled since
+	proof     string                  // then: what was seen
+	silent    bool                    // it did not answer OnHook: it may be in the data phase of a call
 
 	closing  sync.Once
 	closeErr error

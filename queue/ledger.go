@@ -116,6 +116,25 @@ func (q *Queue) Calls(limit int) ([]Call, error) {
 	return calls, err
 }
 
+// Call gives one call; 0 is the newest. ErrNotFound when there is none.
+func (q *Queue) Call(id uint64) (Call, error) {
+	var c Call
+	err := q.view(func(tx *bbolt.Tx) error {
+		key := callKey(id)
+		row := bucketCalls.in(tx).Get(key)
+		if id == 0 {
+			key, row = bucketCalls.in(tx).Cursor().Last()
+		}
+		if row == nil {
+			return fmt.Errorf("call %d: %w", id, ErrNotFound)
+		}
+		var err error
+		c, err = decodeCall(key, row)
+		return err
+	})
+	return c, err
+}
+
 // Unfinished lists the calls without an end, oldest first: what was under way
 // when the program stopped, or is under way now.
 func (q *Queue) Unfinished() ([]Call, error) {

@@ -43,11 +43,11 @@ func profileOf(m config.Modem) modem.Profile {
 
 // mobile gives a profile what the line says of its SIM card and its network. What a card
 // has refused is kept where it outlives a restart, one record for each line.
-func (o *office) mobile(l config.Line, p *modem.Profile) {
+func mobile(cfg *config.Config, l config.Line, p *modem.Profile) {
 	n := &p.Network
 	n.PIN, n.MinSignal, n.HomeOnly = l.PIN, l.MinSignal, !*l.Roaming
 	if l.PIN != "" {
-		n.PINs = modem.NewPINRecord(filepath.Join(o.cfg.Storage.Dir, "refused-pin."+fileName(l.Name)))
+		n.PINs = modem.NewPINRecord(filepath.Join(cfg.Storage.Dir, "refused-pin."+fileName(l.Name)))
 	}
 }
 

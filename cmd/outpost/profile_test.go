@@ -57,7 +57,7 @@ func lineOf(t *testing.T, name, keys string) (*office, config.Line, modem.Profil
 	o := &office{cfg: cfg}
 	l := cfg.Lines[0]
 	p := profileOf(cfg.Modem(l))
-	o.mobile(l, &p)
+	mobile(o.cfg, l, &p)
 	return o, l, p
 }
 

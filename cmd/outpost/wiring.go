@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -103,25 +104,30 @@ func authenticator(users []config.User) func(user, password string) bool {
 func (o *office) routes(open func(modem.PortOptions) (serial.Port, error)) []session.Route {
 	routes := make([]session.Route, 0, len(o.cfg.Lines))
 	for _, l := range o.cfg.Lines {
-		profile, numbers := profileOf(o.cfg.Modem(l)), l.Dialled()
-		o.mobile(l, &profile)
-		line := link.NewModemLine(link.ModemConfig{
-			Name: l.Name, Number: numbers[0], Others: numbers[1:], Login: loginOf(l),
-			Open:    func() (serial.Port, error) { return open(o.portOptions(l)) },
-			Profile: profile, Secrets: secretsOf(o.cfg.Modem(l), l),
-			PPP:  ppp.Config{User: l.User, Password: l.Password, ACCM: accm(l)},
-			Rate: l.RateBPS, RTT: l.RoundTrip(), Log: o.log,
-		})
+		line := link.NewModemLine(modemConfig(o.cfg, l, open, o.log))
 		o.lines = append(o.lines, line)
 		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes})
 	}
 	return routes
 }
 
+// modemConfig is what makes a line that is dialled.
+func modemConfig(cfg *config.Config, l config.Line, open func(modem.PortOptions) (serial.Port, error), log *slog.Logger) link.ModemConfig {
+	profile, numbers := profileOf(cfg.Modem(l)), l.Dialled()
+	mobile(cfg, l, &profile)
+	return link.ModemConfig{
+		Name: l.Name, Number: numbers[0], Others: numbers[1:], Login: loginOf(l),
+		Open:    func() (serial.Port, error) { return open(portOptions(l, log)) },
+		Profile: profile, Secrets: secretsOf(cfg.Modem(l), l),
+		PPP:  ppp.Config{User: l.User, Password: l.Password, ACCM: accm(l)},
+		Rate: l.RateBPS, RTT: l.RoundTrip(), Log: log,
+	}
+}
+
 // portOptions are a line's port and what is told of it.
-func (o *office) portOptions(l config.Line) modem.PortOptions {
+func portOptions(l config.Line, log *slog.Logger) modem.PortOptions {
 	return modem.PortOptions{Name: l.Port, Baud: l.Baud, Flow: modem.Flow(l.FlowControl), Note: func(text string) {
-		o.log.Warn("serial port", "line", l.Name, "port", l.Port, "note", text)
+		log.Warn("serial port", "line", l.Name, "port", l.Port, "note", text)
 	}}
 }
 

@@ -25,8 +25,7 @@ func TestPortOfLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
-		o := &office{cfg: cfg, log: slog.New(slog.NewTextHandler(&log, nil))}
-		opt := o.portOptions(cfg.Lines[0])
+		opt := portOptions(cfg.Lines[0], slog.New(slog.NewTextHandler(&log, nil)))
 		if opt.Name != "usb:12d1:1001" || opt.Baud != 19200 || opt.Flow != modem.Flow(flow) || opt.LockDirs != nil {
 			t.Errorf("%+v", opt)
 		}

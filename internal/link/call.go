@@ -31,7 +31,9 @@ type call struct {
 	number    string // the last that was dialled
 	data      *modem.Conn
 	connected time.Time
+	connect   string // the modem's CONNECT line
 	ppp       *ppp.Link
+	got       ppp.Addresses
 	stack     *Stack
 
 	descent *descent // the last attempt to take it down; under mu
@@ -51,9 +53,11 @@ func (c *call) open() error {
 	if err != nil {
 		return err
 	}
+	// It asks the driver, which may not answer: not while mu is held, which Down needs.
+	m := modem.New(port, c.cfg.Profile, modem.Options{Log: c.cfg.Log, Secrets: c.cfg.Secrets})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.modem = modem.New(port, c.cfg.Profile, modem.Options{Log: c.cfg.Log, Secrets: c.cfg.Secrets})
+	c.modem = m
 	return nil
 }
 
@@ -72,18 +76,21 @@ func (c *call) dial(ctx context.Context) error {
 	if err := c.open(); err != nil {
 		return err
 	}
+	c.step("port open")
 	if err := c.modem.Init(ctx); err != nil {
 		return causeOf(ctx, err)
 	}
+	c.step("modem ready")
 	data, err := c.dialNumbers(ctx)
 	if err != nil {
+		c.step("no connection")
 		return causeOf(ctx, err)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.connected = time.Now()
-	c.data = data
+	c.connected, c.connect, c.data = time.Now(), data.Connect(), data
 	c.ppp = ppp.New(&countedConn{data, c}, c.cfg.PPP)
+	c.mu.Unlock()
+	c.step(data.Connect())
 	return nil
 }
 
@@ -106,6 +113,7 @@ func (c *call) dialNumbers(ctx context.Context) (*modem.Conn, error) {
 		c.mu.Lock()
 		c.number = number
 		c.mu.Unlock()
+		c.step("dialling " + number)
 		data, err := c.modem.Dial(ctx, number)
 		if err == nil {
 			return data, nil
@@ -134,6 +142,13 @@ func (c *call) login(ctx context.Context) error {
 	return err
 }
 
+// step tells how far the call has come.
+func (c *call) step(what string) {
+	if c.cfg.OnStep != nil {
+		c.cfg.OnStep(what)
+	}
+}
+
 // establish gets from CONNECT to packets.
 func (c *call) establish(ctx context.Context) error {
 	if err := c.login(ctx); err != nil {
@@ -141,6 +156,7 @@ func (c *call) establish(ctx context.Context) error {
 	}
 	got, err := c.ppp.Up(ctx)
 	if err != nil {
+		c.step("no link")
 		return causeOf(ctx, err)
 	}
 	s, err := NewStack(c.ppp, got.Local, StackOptions{MTU: got.MTU, Rate: c.cfg.Rate, RTT: c.cfg.RTT, DNS: got.DNS})
@@ -148,8 +164,9 @@ func (c *call) establish(ctx context.Context) error {
 		return err
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stack = s
+	c.stack, c.got = s, got
+	c.mu.Unlock()
+	c.step("link up, our address is " + got.Local.String())
 	return nil
 }
 

@@ -34,6 +34,9 @@ type ModemConfig struct {
 	Rate    int         // bit/s of the line, ten to an octet; 0: unknown
 	RTT     time.Duration
 	Log     *slog.Logger // nil: discarded
+	// OnStep is told each step of a call once it is done, in words for a person, from
+	// Up's goroutine and Down's. It must not block: a hang-up would wait. Nil: nobody.
+	OnStep func(step string)
 }
 
 // ModemLine is a line that is dialled: a modem, PPP, and a Stack on it. It can
@@ -229,4 +232,19 @@ func (l *ModemLine) Transcript() string {
 		return ""
 	}
 	return c.transcript()
+}
+
+// Proof is what the line was last seen down by, for a person: "DTR low, DCD down".
+// It is "" while there is no proof.
+func (l *ModemLine) Proof() string {
+	c := l.current()
+	if c == nil {
+		return ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.modem == nil {
+		return ""
+	}
+	return c.modem.Proof()
 }

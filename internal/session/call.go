@@ -14,7 +14,7 @@ const (
 	// hangupTries is how often a call tries to bring its line down before it
 	// gives that to its owner with an OpenLineError.
 	hangupTries = 3
-	// hangupLimit bounds one try. A dialled line bounds its own at 61 s: an Up
+	// hangupLimit bounds one try. A dialled line bounds its own at 60 s: an Up
 	// that has to end first, PPP's last words over a satellite, DTR, guard times
 	// and ATH twice, a driver that does not let go.
 	hangupLimit = 75 * time.Second
@@ -186,6 +186,9 @@ func (c *call) exchange(ctx context.Context) {
 			}
 		})
 	}
+	for _, j := range c.s.opt.Jobs {
+		job(&pulls, j.Name, func() error { return j.Do(ctx) })
+	}
 	pulls.Wait()
 	close(pulled)
 	drain.Wait()
@@ -231,41 +234,6 @@ func (c *call) tick(stop <-chan struct{}) {
 			return
 		}
 	}
-}
-
-// watch is the watchdog. At the hard limit it ends the work; if the line is not
-// down a hang-up's time later, whatever holds the call up, it brings the line
-// down itself, again and again until it is.
-func (c *call) watch(done <-chan struct{}, cancel context.CancelCauseFunc) {
-	limit := time.NewTimer(c.route.MaxCall)
-	defer limit.Stop()
-	for reached := false; ; reached = true {
-		select {
-		case <-done:
-			return
-		case <-limit.C:
-		}
-		cancel(ErrMaxCall)
-		if reached {
-			// The line first: telling about it must not come between.
-			ctx, stop := context.WithTimeout(context.Background(), hangupLimit)
-			err := c.line().Down(ctx)
-			stop()
-			c.emit(Event{Kind: Alarm, Text: fmt.Sprintf("the hard limit has passed and the call does not end; the watchdog hung up: %v", orDone(err))})
-			if err == nil {
-				c.stopMeter()
-				return
-			}
-		}
-		limit.Reset(windDown + hangupLimit)
-	}
-}
-
-func orDone(err error) string {
-	if err == nil {
-		return "the line is down"
-	}
-	return err.Error()
 }
 
 // hangUp brings the line down and says so loudly when it can't.

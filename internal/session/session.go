@@ -84,6 +84,8 @@ type Options struct {
 	// Smarthost takes outgoing mail; nil: nothing is sent.
 	Smarthost *Smarthost
 	Boxes     []Box
+	// Jobs are done on the line too, beside the mail.
+	Jobs []Job
 	// Recipients says who in the office gets what is collected from a box.
 	Recipients func(box string) []queue.Recipient
 	// OnEvent is told each step as it happens, from several goroutines but one
@@ -122,12 +124,22 @@ type Box struct {
 	POP3    pop3.Options
 }
 
+// Job is something else than mail to do on a line that is up.
+type Job struct {
+	Name string // for its problems
+	// Do has to end when ctx does. It is one of several things on the line, which
+	// goes down when all are done.
+	Do func(ctx context.Context) error
+}
+
 // Session places calls, one at a time.
 type Session struct {
 	opt  Options
 	log  *slog.Logger
 	busy sync.Mutex // held during a call
-	tell sync.Mutex // one event at a time
+	// tell is held while an event is told, one at a time. It is a channel so that
+	// tests in virtual time can have a reader that hangs.
+	tell chan struct{}
 }
 
 // New makes a Session. It does nothing until Call.
@@ -136,7 +148,7 @@ func New(opt Options) *Session {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Session{opt: opt, log: log}
+	return &Session{opt: opt, log: log, tell: make(chan struct{}, 1)}
 }
 
 // Call places one call and gives its row of the ledger, which is stored

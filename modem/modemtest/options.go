@@ -50,6 +50,7 @@ type Options struct {
 	Chop         int               // a read gives at most 1 to so many octets of what the modem says; 0: all there is
 	ChopGap      time.Duration     // and the next ones come so much later
 	NoStatusBits bool              // the port has no DTR, DCD and CTS, as a pseudo-terminal
+	HUPCL        bool              // the last close of a pseudo-terminal drops DTR, as a terminal's does
 	IgnoreDTR    bool              // DTR does nothing whatever &D says
 	IgnoreEscape bool              // +++ does nothing
 	IgnoreAbort  bool              // an octet while dialling does not stop it
