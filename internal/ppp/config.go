@@ -11,8 +11,9 @@ type AuthProtocol string
 
 // The authentication protocols this package speaks. The zero value means none.
 const (
-	PAP     AuthProtocol = "PAP"      // RFC 1334: the password in clear
-	CHAPMD5 AuthProtocol = "CHAP-MD5" // RFC 1994: a challenge, answered with a digest
+	PAP      AuthProtocol = "PAP"       // RFC 1334: the password in clear
+	CHAPMD5  AuthProtocol = "CHAP-MD5"  // RFC 1994: a challenge, answered with a digest
+	MSCHAPv2 AuthProtocol = "MS-CHAPv2" // RFC 2759: the same both ways, with Microsoft's digest
 )
 
 // Direction says which way a traced frame went.
@@ -51,7 +52,7 @@ type Config struct {
 	Authenticate func(user string) (password string, ok bool)
 
 	// Auth lists what to ask of the peer (with Authenticate) and what to accept
-	// when it asks us, most wanted first. Nil: CHAPMD5, then PAP.
+	// when it asks us, most wanted first. Nil: CHAPMD5, MSCHAPv2, then PAP.
 	Auth []AuthProtocol
 
 	// Rechallenge is how often an open link's peer is challenged again by a
@@ -72,6 +73,10 @@ type Config struct {
 	// NoVJ sends TCP's headers whole, and wants them so (RFC 1144). It costs some 37
 	// octets a segment.
 	NoVJ bool
+
+	// Compress takes Deflate (RFC 1979) if the peer offers it. It is of use for
+	// traffic that isn't encrypted.
+	Compress bool
 
 	// ACCM has a bit for each control character that the peer must escape
 	// towards us, bit 0 for NUL (RFC 1662 §7.1), and that we escape whatever the
@@ -127,7 +132,7 @@ const (
 
 func (c Config) withDefaults() Config {
 	if len(c.Auth) == 0 {
-		c.Auth = []AuthProtocol{CHAPMD5, PAP}
+		c.Auth = []AuthProtocol{CHAPMD5, MSCHAPv2, PAP}
 	}
 	if c.MRU == 0 {
 		c.MRU = defaultMRU

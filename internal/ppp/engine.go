@@ -15,6 +15,7 @@ type engine struct {
 	count *counters
 	lcp   *lcp
 	ipcp  *ipcp
+	ccp   *ccp
 	auth  *auth
 
 	packets chan []byte // IPv4 packets for ReadPacket
@@ -54,15 +55,12 @@ func newEngine(cfg Config, out *writer, count *counters) *engine {
 	}
 	e.lcp = newLCP(e)
 	e.ipcp = newIPCP(e)
+	e.ccp = newCCP(e)
 	e.auth = newAuth(e)
 	if cfg.Memory != nil && !cfg.Server {
 		e.recall(*cfg.Memory)
 	}
-	e.in.damaged = func() {
-		if e.vj != nil {
-			e.vj.lost()
-		}
-	}
+	e.in.damaged = e.headersLost
 	e.echo.ring = e.ringEcho
 	e.upBy.ring = func() { e.fail(e.newError(Timeout)) }
 	return e
@@ -120,9 +118,9 @@ func (e *engine) start() {
 	e.lcp.deliver(evUp)
 }
 
-func (e *engine) alarms() [6]*alarm {
+func (e *engine) alarms() [7]*alarm {
 	return [...]*alarm{
-		&e.lcp.timer, &e.ipcp.timer, &e.auth.proofTimer, &e.auth.demandTimer, &e.echo, &e.upBy,
+		&e.lcp.timer, &e.ipcp.timer, &e.ccp.timer, &e.auth.proofTimer, &e.auth.demandTimer, &e.echo, &e.upBy,
 	}
 }
 
@@ -156,11 +154,14 @@ func (e *engine) frame(b []byte) {
 	}
 	e.heard, e.lastHeard, e.echoes = true, time.Now(), 0
 	switch protocol {
-	case protoIP:
-		e.deliverIP(info)
+	case protoIP, protoVJ, protoVJFull:
+		if e.ccp.in != nil {
+			e.ccp.in.plain(protocol, info)
+		}
+		e.dataFrame(protocol, info)
 		return
-	case protoVJ, protoVJFull:
-		e.restore(protocol, info)
+	case protoDeflate:
+		e.inflate(info)
 		return
 	}
 	e.trace(Received, protocol, info)
@@ -181,8 +182,29 @@ func (e *engine) frame(b []byte) {
 		if p, ok := parsePacket(info); ok && e.auth.done() {
 			e.ipcp.input(p)
 		}
-	case e.auth.done():
+	case !e.auth.done():
+	case protocol == protoCCP && e.cfg.Compress:
+		e.ccpFrame(info)
+	default:
 		e.lcp.rejectProtocol(protocol, info)
+	}
+}
+
+// dataFrame takes a packet of the network to its reader.
+func (e *engine) dataFrame(protocol uint16, info []byte) {
+	switch protocol {
+	case protoIP:
+		e.deliverIP(info)
+	case protoVJ, protoVJFull:
+		e.restore(protocol, info)
+	}
+}
+
+// headersLost: a frame was damaged, and it may have been one whose headers are
+// compressed.
+func (e *engine) headersLost() {
+	if e.vj != nil {
+		e.vj.lost()
 	}
 }
 
@@ -313,6 +335,8 @@ func protocolName(p uint16) string {
 		return "CHAP"
 	case protoIPCP:
 		return "IPCP"
+	case protoCCP:
+		return "CCP"
 	}
 	const hex = "0123456789abcdef"
 	return string([]byte{hex[p>>12], hex[p>>8&15], hex[p>>4&15], hex[p&15]})

@@ -46,6 +46,7 @@ func (e *engine) linkDown() {
 	e.in.accm = plainFraming().accm
 	e.auth.stop()
 	e.ipcp.deliver(evDown)
+	e.ccp.deliver(evDown)
 	e.upBy.at = time.Now().Add(e.cfg.UpTimeout)
 }
 
@@ -69,6 +70,9 @@ func (e *engine) networkUp() {
 	e.vj = in
 	e.out.open(e.sending, got.MTU, out)
 	e.upBy.at = time.Time{}
+	if e.cfg.Server && e.cfg.Compress {
+		e.offerCompression()
+	}
 	if e.cfg.EchoInterval > 0 && e.echo.at.IsZero() {
 		e.echo.at = time.Now().Add(e.cfg.EchoInterval)
 	}

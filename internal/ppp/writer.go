@@ -36,6 +36,7 @@ type writer struct {
 	queued  int       // octets in control
 	framing framing   // for data
 	vj      *vjSender // nil: headers go whole; the writing goroutine's once it is set
+	deflate *deflater // nil: nothing is compressed; the same
 	gate    bool      // data may flow
 	freeAt  time.Time // when the line will have sent all it was given
 }
@@ -77,6 +78,13 @@ func (w *writer) setGate(f framing, vj *vjSender, gate bool) {
 	defer w.mu.Unlock()
 	w.framing, w.vj, w.gate = f, vj, gate
 	w.poke()
+}
+
+// compress lets data be compressed from now on; nil: not any more.
+func (w *writer) compress(d *deflater) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deflate = d
 }
 
 func (w *writer) poke() {
@@ -186,12 +194,15 @@ func (w *writer) next(buf []byte, stop <-chan struct{}) ([]byte, bool) {
 				continue
 			}
 			w.mu.Lock()
-			f, vj := w.framing, w.vj
+			f, vj, deflate := w.framing, w.vj, w.deflate
 			w.mu.Unlock()
 			w.count.packetsOut.Add(1)
 			protocol := uint16(protoIP)
 			if vj != nil {
 				protocol, p = vj.compress(p)
+			}
+			if deflate != nil {
+				protocol, p = deflate.compress(protocol, p)
 			}
 			return appendFrame(buf, f, protocol, p), true
 		}
