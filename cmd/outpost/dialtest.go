@@ -135,7 +135,7 @@ func (t *dialTest) run(ctx context.Context) error {
 	fmt.Fprintf(t.err, "calling %s on line %s, which costs money: %s\n", t.line.Number, t.line.Name, price.Describe())
 	t.begun = time.Now()
 	wired := modemConfig(t.cfg, t.line, modem.OpenPort, slog.New(slog.DiscardHandler))
-	wired.OnStep = t.step
+	wired.OnStep, wired.Memory = t.step, ledger
 	line := link.NewModemLine(wired)
 	call := session.New(session.Options{
 		Queue: ledger,

@@ -72,7 +72,7 @@ func TestDialTest(t *testing.T) {
 	if code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	expect(t, out, `(?m)^ +0\.\d\d s  port open$`, `s  modem ready, dialling 5551234`, `s  CONNECT 33600/ARQ`, `s  link up, our address is \d+\.`,
+	expect(t, out, `(?m)^ +0\.\d\d s  port open$`, `s  modem ready`, `s  dialling 5551234`, `s  CONNECT 33600/ARQ`, `s  link up, our address is \d+\.`,
 		`s  \S+ answered the echo after 0\.\d+ s`, `s  on-hook: OK to ATH, DCD unknown`, `line up \d+\.\d s, \d+ octets up`,
 		`this call: 0\.10 EUR; a call of a minute: 0\.60 EUR`)
 	expect(t, errs, `calling 5551234 on line landline, which costs money: 0\.60 EUR a minute`, `will not be in the ledger`)

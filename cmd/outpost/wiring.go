@@ -104,7 +104,9 @@ func authenticator(users []config.User) func(user, password string) bool {
 func (o *office) routes(open func(modem.PortOptions) (serial.Port, error)) []session.Route {
 	routes := make([]session.Route, 0, len(o.cfg.Lines))
 	for _, l := range o.cfg.Lines {
-		line := link.NewModemLine(modemConfig(o.cfg, l, open, o.log))
+		wired := modemConfig(o.cfg, l, open, o.log)
+		wired.Memory = o.queue
+		line := link.NewModemLine(wired)
 		o.lines = append(o.lines, line)
 		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes})
 	}
@@ -119,7 +121,7 @@ func modemConfig(cfg *config.Config, l config.Line, open func(modem.PortOptions)
 		Name: l.Name, Number: numbers[0], Others: numbers[1:], Login: loginOf(l),
 		Open:    func() (serial.Port, error) { return open(portOptions(l, log)) },
 		Profile: profile, Secrets: secretsOf(cfg.Modem(l), l),
-		PPP:  ppp.Config{User: l.User, Password: l.Password, ACCM: accm(l)},
+		PPP:  ppp.Config{User: l.User, Password: l.Password, ACCM: accm(l), Compress: plain(cfg)},
 		Rate: l.RateBPS, RTT: l.RoundTrip(), Log: log,
 	}
 }
@@ -129,6 +131,16 @@ func portOptions(l config.Line, log *slog.Logger) modem.PortOptions {
 	return modem.PortOptions{Name: l.Port, Baud: l.Baud, Flow: modem.Flow(l.FlowControl), Note: func(text string) {
 		log.Warn("serial port", "line", l.Name, "port", l.Port, "note", text)
 	}}
+}
+
+// plain says that all mail crosses the line in the clear, where compression helps.
+func plain(cfg *config.Config) bool {
+	for _, b := range cfg.Boxes {
+		if b.TLS != config.TLSNone {
+			return false
+		}
+	}
+	return cfg.Smarthost == nil || cfg.Smarthost.TLS == config.TLSNone
 }
 
 // accm is what must not come over a line as data because its flow control takes it.

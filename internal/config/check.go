@@ -15,9 +15,11 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// The words of a server's tls key.
+// TLSNone is a server's tls key where nothing is encrypted.
+const TLSNone = "none"
+
+// The other words of that key.
 const (
-	tlsNone     = "none"
 	tlsImplicit = "implicit"
 	tlsStart    = "starttls"
 )
@@ -158,8 +160,8 @@ func (s Server) check(where string, f *Faults) {
 	if s.Port < 1 || s.Port > 65535 {
 		f.add(where+".port", strconv.Itoa(s.Port), "must be 1 to 65535")
 	}
-	oneOf(f, where+".tls", s.TLS, tlsImplicit, tlsStart, tlsNone)
-	if s.TLS == tlsNone && s.Password != "" && !s.AllowPlain {
+	oneOf(f, where+".tls", s.TLS, tlsImplicit, tlsStart, TLSNone)
+	if s.TLS == TLSNone && s.Password != "" && !s.AllowPlain {
 		f.add(where+".tls", s.TLS, "the password would cross the line readable by all; use implicit or starttls, or say allow_plain_password = true")
 	}
 	if s.User != "" && s.Password == "" {

@@ -27,12 +27,12 @@ func (c *Config) withDefaults() {
 	or(&c.SMTP.MaxRecipients, 100)
 	or(&c.SMTP.MaxConnections, 100)
 	if s := c.Smarthost; s != nil {
-		s.withDefaults(map[string]int{tlsImplicit: 465, tlsStart: 587, tlsNone: 25})
+		s.withDefaults(map[string]int{tlsImplicit: 465, tlsStart: 587, TLSNone: 25})
 		or(&s.Hello, c.Office.Name)
 	}
 	for i := range c.Boxes {
 		b := &c.Boxes[i]
-		b.withDefaults(map[string]int{tlsImplicit: 995, tlsStart: 110, tlsNone: 110})
+		b.withDefaults(map[string]int{tlsImplicit: 995, tlsStart: 110, TLSNone: 110})
 		or(&b.Name, b.User)
 		or(&b.MaxMessageBytes, 25<<20)
 	}

@@ -30,6 +30,7 @@ type call struct {
 	modem     *modem.Modem
 	number    string // the last that was dialled
 	data      *modem.Conn
+	known     kept // of the provider, from earlier calls
 	connected time.Time
 	connect   string // the modem's CONNECT line
 	ppp       *ppp.Link
@@ -88,7 +89,13 @@ func (c *call) dial(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	c.connected, c.connect, c.data = time.Now(), data.Connect(), data
-	c.ppp = ppp.New(&countedConn{data, c}, c.cfg.PPP)
+	c.known = c.cfg.recall(c.number)
+	cfg := c.cfg.PPP
+	cfg.Memory = c.known.PPP
+	if cfg.RTT == 0 && cfg.Memory != nil {
+		cfg.RTT = cfg.Memory.RTT
+	}
+	c.ppp = ppp.New(&countedConn{data, c}, cfg)
 	c.mu.Unlock()
 	c.step(data.Connect())
 	return nil
@@ -159,7 +166,7 @@ func (c *call) establish(ctx context.Context) error {
 		c.step("no link")
 		return causeOf(ctx, err)
 	}
-	s, err := NewStack(c.ppp, got.Local, StackOptions{MTU: got.MTU, Rate: c.cfg.Rate, RTT: c.cfg.RTT, DNS: got.DNS})
+	s, err := NewStack(c.ppp, got.Local, StackOptions{MTU: got.MTU, Rate: c.cfg.Rate, RTT: c.roundTrip(), DNS: got.DNS, Names: c.known.Names})
 	if err != nil {
 		return err
 	}
@@ -168,6 +175,11 @@ func (c *call) establish(ctx context.Context) error {
 	c.mu.Unlock()
 	c.step("link up, our address is " + got.Local.String())
 	return nil
+}
+
+// roundTrip is the line's as it is configured, unless it was seen to be longer.
+func (c *call) roundTrip() time.Duration {
+	return max(c.cfg.RTT, c.ppp.Memory().RTT)
 }
 
 // causeOf adds why ctx ended to an error that came of it.

@@ -166,7 +166,9 @@ func (c *call) takeDown(polite bool) error {
 		})
 		c.step("link ended")
 	}
-	return c.hangUp()
+	err := c.hangUp()
+	c.within(saveLimit, "memory", c.remember) // the line is paid for no longer
+	return err
 }
 
 // awaitRise waits for an Up in progress, which has been told to end. If the port's

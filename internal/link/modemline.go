@@ -33,6 +33,7 @@ type ModemConfig struct {
 	PPP     ppp.Config  // a client; Rate, RTT and Log are filled in from below where they are zero
 	Rate    int         // bit/s of the line, ten to an octet; 0: unknown
 	RTT     time.Duration
+	Memory  Memory       // what earlier calls have found out; nil: nothing is kept
 	Log     *slog.Logger // nil: discarded
 	// OnStep is told each step of a call once it is done, in words for a person, from
 	// Up's goroutine and Down's. It must not block: a hang-up would wait. Nil: nobody.
@@ -186,6 +187,17 @@ func (l *ModemLine) Counters() (up, down int64) {
 		return c.up.Load(), c.down.Load()
 	}
 	return 0, 0
+}
+
+// Packets is what of that was of use: octets of IP, of payload, and of payload that
+// had crossed before, each way.
+func (l *ModemLine) Packets() (up, down [3]int64) {
+	s, err := l.stack()
+	if err != nil {
+		return up, down
+	}
+	u, d := s.Traffic()
+	return [3]int64{u.IP, u.Payload, u.Resent}, [3]int64{d.IP, d.Payload, d.Resent}
 }
 
 // Connected is when CONNECT came, in the present call or else the last; zero: it

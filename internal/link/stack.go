@@ -43,6 +43,8 @@ type StackOptions struct {
 	Rate int           // bit/s, ten to an octet; 0: unknown, TCP isn't tuned
 	RTT  time.Duration // round trip of the idle line; 0: the usual one for Rate
 	DNS  []netip.Addr  // name servers, best first; none: only addresses can be dialled
+	// Names are those that earlier calls have asked for.
+	Names map[string]KeptName
 }
 
 const (
@@ -115,7 +117,7 @@ func newStack(pc PacketConn, addr netip.Addr, opt StackOptions, t tuning, clock 
 		s.out.probe, s.out.grace = line.Probe, s.tune.grace
 	}
 	s.life, s.end = context.WithCancelCause(context.Background())
-	s.names = newResolver(s, opt.DNS, s.tune.askWait)
+	s.names = newResolver(s, opt, s.tune.askWait)
 	// The device's MTU bounds our segments, and gVisor keeps room in it for options
 	// that they hardly ever have. The far end's are bounded by the MSS we announce.
 	mtu := min(s.tune.mss+tcpHeader+optionRoom, opt.MTU)

@@ -267,6 +267,12 @@ func (c *call) finish(ctx context.Context) queue.Call {
 	c.row.Metered, c.row.Units = metered, charge.Units
 	c.row.Cost = c.route.Tariff.Text(charge.Amount)
 	c.row.Up, c.row.Down = up, down
+	if p, ok := c.line().(packetLine); ok {
+		up, down := p.Packets()
+		c.row.Traffic = &queue.Traffic{
+			UpIP: up[0], UpPayload: up[1], UpResent: up[2], DownIP: down[0], DownPayload: down[1], DownResent: down[2],
+		}
+	}
 	c.row.OnHook = c.downErr == nil
 	c.row.Transcript = c.line().Transcript()
 	switch {

@@ -6,6 +6,13 @@ import (
 	"time"
 )
 
+// packetLine is a Line that sees the packets on it.
+type packetLine interface {
+	// Packets are the octets of IP, of payload, and of payload that had crossed
+	// before, each way.
+	Packets() (up, down [3]int64)
+}
+
 // Line is a way up, as a session needs it. All methods may be called from any
 // goroutine.
 type Line interface {
