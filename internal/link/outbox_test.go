@@ -165,13 +165,12 @@ func TestFreeze(t *testing.T) {
 	const speed = 25
 	line := &serialLine{rate: 9600, delay: 300 * time.Millisecond, speed: speed}
 	d := line.dial(t, 600*time.Millisecond, StackOptions{}, nil)
-	l := load{connections: 1, up: 20_000}
-	p := l.connect(t, d.near, listenTCP(t, d.far, 25))
-	data := make([]byte, l.up)
+	p := connected(t, d.near, listenTCP(t, d.far, 25))
+	data := make([]byte, 20_000)
 	rand.NewChaCha8([32]byte{2}).Read(data)
 	var work sync.WaitGroup
 	work.Go(func() { pour(t, p[0], data) })
-	work.Go(func() { drink(t, p[1], data) })
+	work.Go(func() { drink(t, p[1], data, nil) })
 	time.AfterFunc(line.real(6*time.Second), func() { line.freeze(70 * time.Second) })
 	work.Wait()
 	if up, _ := d.near.Traffic(); up.Resent != 0 {
