@@ -190,15 +190,47 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// watch tells when the line goes down by itself.
+// measured is how often the line's rate is looked at: long enough for some segments
+// on the slowest.
+const measured = 4 * time.Second
+
+// watch follows what the line carries, and tells when it goes down by itself.
 func (c *call) watch() {
-	select {
-	case <-c.life.Done():
-	case <-c.ppp.Done():
-		if c.life.Err() == nil {
-			c.cfg.Log.Warn("link: line lost", "line", c.cfg.Name, "error", c.ppp.Err())
-			close(c.lost)
+	tick := time.NewTicker(measured)
+	defer tick.Stop()
+	rate, before := c.cfg.Rate, c.down.Load()
+	for alive := true; alive; {
+		select {
+		case <-c.life.Done():
+			return
+		case <-c.ppp.Done():
+			alive = false
+		case <-tick.C:
+			now := c.down.Load()
+			came := int(float64(now-before) * bitsPerOctet / measured.Seconds())
+			before = now
+			rate = c.follow(rate, max(c.ppp.Rate(), came))
 		}
+	}
+	c.tellLost()
+}
+
+// follow adapts the windows if the line carries other than it was thought to: by a
+// tenth more, or a fifth less, for a measurement is never quite what the line is.
+func (c *call) follow(was, is int) int {
+	if was <= 0 || is <= was+was/10 && is >= was-was/5 {
+		return was
+	}
+	c.cfg.Log.Info("link: the line's rate", "line", c.cfg.Name, "configured", c.cfg.Rate, "measured", is)
+	c.stack.Retune(is, c.roundTrip())
+	return is
+}
+
+// tellLost says that the line went down by itself, unless Down was at work.
+func (c *call) tellLost() {
+	if c.life.Err() == nil {
+		c.cfg.Log.Warn("link: line lost", "line", c.cfg.Name, "error", c.ppp.Err())
+		close(c.lost)
 	}
 }
 

@@ -72,7 +72,8 @@ type Stack struct {
 	pc    PacketConn
 	net   *stack.Stack
 	wire  *channel.Endpoint
-	tune  tuning
+	tune  tuning                 // what the stack was made with
+	live  atomic.Pointer[tuning] // its windows, by what has been measured
 	names *resolver
 	flows *flows
 	out   *outbox
@@ -111,6 +112,7 @@ func newStack(pc PacketConn, addr netip.Addr, opt StackOptions, t tuning, clock 
 		open:      make(map[io.Closer]struct{}),
 		destroyed: make(chan struct{}),
 	}
+	s.live.Store(&s.tune)
 	s.flows = newFlows(s.tune.mss / 2)
 	s.out = newOutbox(s.flows, s.offers)
 	if line, ok := pc.(prober); ok && s.tune.bounded {
@@ -255,7 +257,7 @@ func (s *Stack) incoming(p []byte) []byte {
 		return p
 	}
 	// The far end's window bounds what we send.
-	seg.clampWindow(s.tune.share(int(s.conns.Load())))
+	seg.clampWindow(s.live.Load().share(int(s.conns.Load())))
 	if seg.isSYN() {
 		return seg.plainSYN()
 	}
@@ -271,13 +273,26 @@ func (s *Stack) outgoing(p []byte) []byte {
 	return p
 }
 
+// Retune adapts the windows to a rate that was measured; segments and timers stay,
+// which connections have from their beginning. A line that isn't tuned stays so.
+func (s *Stack) Retune(rate int, rtt time.Duration) {
+	t := tune(rate, rtt)
+	if !s.tune.bounded || !t.bounded {
+		return
+	}
+	t.mss = s.tune.mss
+	t.down, t.up, t.fill = whole(t.down, t.mss), min(whole(t.up, t.mss), maxWindow), whole(t.fill, t.mss)
+	s.live.Store(&t)
+}
+
 // offers gives what the far end may send on a connection: our window bounds that.
 func (s *Stack) offers(w *flow) int {
 	if !s.tune.bounded {
 		return maxWindow
 	}
-	bulk, sending := s.flows.sending(w, s.tune.bulkFor)
-	return s.tune.offer(bulk, sending, int(s.conns.Load()))
+	now := s.live.Load()
+	bulk, sending := s.flows.sending(w, now.bulkFor)
+	return now.offer(bulk, sending, int(s.conns.Load()))
 }
 
 // wait takes everything down when the stack's life ends.

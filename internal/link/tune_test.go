@@ -118,3 +118,19 @@ func TestSlowClock(t *testing.T) {
 		t.Error("stopped what has fired")
 	}
 }
+
+// Retune changes the windows by what was measured, and nothing that a connection has
+// from its beginning.
+func TestRetune(t *testing.T) {
+	near, _, _ := pair(t, StackOptions{Rate: 9600, RTT: 600 * time.Millisecond})
+	before := *near.live.Load()
+	near.Retune(28800, 600*time.Millisecond)
+	after := *near.live.Load()
+	if after.down <= before.down || after.down%before.mss != 0 || after.mss != before.mss || near.tune != before {
+		t.Errorf("%+v, then %+v", before, after)
+	}
+	near.Retune(0, 0)
+	if *near.live.Load() != after {
+		t.Error("a rate that isn't known changed the windows")
+	}
+}

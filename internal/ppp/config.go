@@ -95,7 +95,7 @@ type Config struct {
 	EchoFailures int
 
 	// Rate is the line's rate in bit/s, ten to an octet, at which the writer
-	// paces itself. 0: not paced.
+	// paces itself, slower where the line takes less. 0: not paced.
 	Rate int
 
 	// RTT is the round trip expected of the line, if known: it sets the restart

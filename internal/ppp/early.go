@@ -65,7 +65,7 @@ func (e *engine) networkAllowed() {
 		return
 	}
 	if e.auth.prove != "" && e.ipcp.waiting {
-		e.ipcp.hurry(graceForAnswer + e.out.airtime(graceOctets))
+		e.ipcp.hurry(graceForAnswer + e.out.pace.airtime(graceOctets))
 	}
 }
 

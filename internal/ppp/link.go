@@ -260,5 +260,9 @@ func (l *Link) Memory() Memory {
 	return l.memory
 }
 
+// Rate is the bit/s that the writer keeps to: Config.Rate, or less where the line
+// takes less; 0: none.
+func (l *Link) Rate() int { return int(l.out.pace.rate.Load()) }
+
 // Stats gives the counts so far, also after the end.
 func (l *Link) Stats() Stats { return l.count.snapshot() }

@@ -25,7 +25,7 @@ const (
 // the line. Its methods may be called from any goroutine.
 type writer struct {
 	w     io.Writer
-	rate  int // bit/s; 0: not paced
+	pace  *pace
 	count *counters
 	data  chan func() []byte // gives a packet when the line is free for it, nil if there is none after all
 	wake  chan struct{}      // something changed under mu
@@ -43,7 +43,7 @@ type writer struct {
 
 func newWriter(w io.Writer, rate int, count *counters) *writer {
 	out := &writer{
-		w: w, rate: rate, count: count,
+		w: w, pace: newPace(rate), count: count,
 		data: make(chan func() []byte), wake: make(chan struct{}, 1),
 	}
 	out.mtu.Store(defaultMRU)
@@ -98,14 +98,7 @@ func (w *writer) poke() {
 func (w *writer) backlog() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return max(0, time.Until(w.freeAt)) + w.airtime(w.queued)
-}
-
-func (w *writer) airtime(octets int) time.Duration {
-	if w.rate <= 0 {
-		return 0
-	}
-	return time.Duration(octets) * bitsPerOctet * time.Second / time.Duration(w.rate)
+	return max(0, time.Until(w.freeAt)) + w.pace.airtime(w.queued)
 }
 
 // run writes until stop is closed or the stream fails, which it returns.
@@ -128,9 +121,11 @@ func (w *writer) run(stop <-chan struct{}) error {
 			frame = frame[1:]
 		}
 		w.book(len(frame))
+		begun := time.Now()
 		if _, err := w.w.Write(frame); err != nil {
 			return err
 		}
+		w.pace.wrote(len(frame), begun)
 		lastEnd = time.Now()
 		w.count.octetsOut.Add(int64(len(frame)))
 		w.count.framesOut.Add(1)
@@ -143,7 +138,7 @@ func (w *writer) pause(pace *time.Timer, stop <-chan struct{}) bool {
 	w.mu.Lock()
 	wait := time.Until(w.freeAt.Add(-paceLead))
 	w.mu.Unlock()
-	if w.rate <= 0 || wait <= 0 {
+	if w.pace.configured <= 0 || wait <= 0 {
 		return true
 	}
 	pace.Reset(wait)
@@ -169,7 +164,7 @@ func (w *writer) book(octets int) {
 	if now := time.Now(); w.freeAt.Before(now) {
 		w.freeAt = now
 	}
-	w.freeAt = w.freeAt.Add(w.airtime(octets))
+	w.freeAt = w.freeAt.Add(w.pace.airtime(octets))
 }
 
 // next waits for a frame and appends it to buf after one free octet.
