@@ -3,6 +3,7 @@ package link
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,6 +36,7 @@ type outbox struct {
 	bulk   []parcel
 	held   []parcel // sent again, until the line has shown that it lives
 	turn   turn
+	bulkAt atomic.Int64  // when the last whole segment left, in nanoseconds since 1970; 0: never
 	ready  chan struct{} // there is something; one token
 }
 
@@ -131,6 +133,9 @@ func (o *outbox) next() []byte {
 	}
 	if item.flow != nil {
 		item = o.fill(item)
+		if len(item.seg.payload()) >= o.flows.large {
+			o.bulkAt.Store(time.Now().UnixNano())
+		}
 		item.seg.renew(o.flows.leaves(item.flow), o.offers(item.flow))
 		o.flows.sent(item.flow, item.seg)
 	}
@@ -210,6 +215,12 @@ func (o *outbox) fill(item parcel) parcel {
 		o.bulk = slices.Delete(o.bulk, i, i+1)
 	}
 	return item
+}
+
+// sending says whether we have sent a large segment within a time.
+func (o *outbox) sending(within time.Duration) bool {
+	at := o.bulkAt.Load()
+	return at != 0 && time.Since(time.Unix(0, at)) < within
 }
 
 // waits says whether there is something that may go.

@@ -281,7 +281,8 @@ func (s *Stack) Retune(rate int, rtt time.Duration) {
 		return
 	}
 	t.mss = s.tune.mss
-	t.down, t.up, t.fill = whole(t.down, t.mss), min(whole(t.up, t.mss), maxWindow), whole(t.fill, t.mss)
+	t.down, t.duplex = whole(t.down, t.mss), whole(t.duplex, t.mss)
+	t.up = min(whole(t.up, t.mss), maxWindow)
 	s.live.Store(&t)
 }
 
@@ -292,7 +293,7 @@ func (s *Stack) offers(w *flow) int {
 	}
 	now := s.live.Load()
 	bulk, sending := s.flows.sending(w, now.bulkFor)
-	return now.offer(bulk, sending, int(s.conns.Load()))
+	return now.offer(bulk, sending, int(s.conns.Load()), s.out.sending(now.bulkFor))
 }
 
 // wait takes everything down when the stack's life ends.

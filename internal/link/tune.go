@@ -10,9 +10,9 @@ type tuning struct {
 	bounded bool
 	// mss is the largest segment either end sends.
 	mss int
-	// down is what the far end may have in flight, all connections together, and
-	// up what we may; fill is what one connection needs to keep the line busy alone.
-	down, up, fill int
+	// down is what the far end may have in flight, all connections together, duplex
+	// the same while we are sending too, and up what we may.
+	down, duplex, up int
 	// bulkFor is how long after a large segment a connection counts as one that
 	// the far end is sending on.
 	bulkFor time.Duration
@@ -58,11 +58,11 @@ const (
 // unknown; rtt is the round trip of a small packet on the idle line, 0 if
 // unknown.
 //
-//	line                 mss  down    up  fill slow minRTO
-//	2400 bit/s 1.8 s     336  2016  3360  1344   12   20 s  satellite
-//	9600 bit/s 600 ms    432  2592  4320  1728    4    7 s  GSM data
-//	33600 bit/s 150 ms   536  2680  4288  1608    2    2 s  landline
-//	128 kbit/s 300 ms   1456 10192 17472  7280    2    3 s  packet radio
+//	line                 mss  down duplex    up slow minRTO
+//	2400 bit/s 1.8 s     336  1344   2016  3360   12   20 s  satellite
+//	9600 bit/s 600 ms    432  1728   2592  4320    4    7 s  GSM data
+//	33600 bit/s 150 ms   536  1608   2680  4288    2    2 s  landline
+//	128 kbit/s 300 ms   1456  7280  10192 17472    2    3 s  packet radio
 func tune(rate int, rtt time.Duration) tuning {
 	if rate <= 0 {
 		return untuned(rtt)
@@ -88,25 +88,25 @@ func tune(rate int, rtt time.Duration) tuning {
 
 	// What is in flight beyond what the line holds is queue: at the far end it
 	// adds to every round trip and gains nothing. One segment is being sent, and one
-	// is acknowledged by what waits for a segment of ours to end and rides on the
-	// next; one is for servers whose segments aren't whole.
-	t.down = whole(inFlight+4*t.mss, t.mss)
-	t.fill = whole(inFlight+2*t.mss, t.mss)
+	// is for servers whose segments aren't whole. While we send too, an
+	// acknowledgement waits for a segment of ours to end, and rides on the next.
+	t.down = whole(inFlight+2*t.mss, t.mss)
+	t.duplex = t.down + 2*t.mss
 	// Ours waits here, not in the network, where what is urgent passes it. It
 	// must outlast acknowledgements that wait at the far end behind all of that.
-	t.up = t.down + t.fill
+	t.up = t.duplex + t.down
 	if t.up > maxWindow {
 		return untuned(rtt) // window scaling is worth more than bounds
 	}
-	t.bulkFor = rtt + l.airtime(t.down) + time.Second
+	t.bulkFor = rtt + l.airtime(t.duplex) + time.Second
 
 	// TCP's time-out before anything was measured is fixed at 1 s (RFC 6298
 	// §2.1), ours at the time a SYN's answer takes behind a full window.
-	t.slow = int((rtt + l.airtime(t.down+t.mss) + time.Second - 1) / time.Second)
+	t.slow = int((rtt + l.airtime(t.duplex+t.mss) + time.Second - 1) / time.Second)
 	// Once it was measured, a segment's round trip still jumps from the idle
 	// line's to that behind every connection's segments. If it jumps higher, the
 	// outbox asks before anything is sent twice.
-	t.minRTO = rtt + l.airtime(max(t.up, tunedConnections*t.fill)+t.mss)
+	t.minRTO = rtt + l.airtime(max(t.up, tunedConnections*t.down)+t.mss)
 	t.minRTO = (t.minRTO + time.Second - 1).Truncate(time.Second)
 
 	// The far end's TCP may keep an acknowledgement for 0.2 s (RFC 9293 §3.8.6.3 has
@@ -119,7 +119,7 @@ func tune(rate int, rtt time.Duration) tuning {
 	t.connectWait = max(20*time.Second, 7*time.Duration(t.slow)*time.Second)
 	// An answer may wait behind a full window as well, and the server has
 	// to ask others.
-	t.askWait = rtt + l.airtime(t.down) + 2*time.Second
+	t.askWait = rtt + l.airtime(t.duplex) + 2*time.Second
 	return t
 }
 
@@ -153,33 +153,35 @@ func usualRTT(rate int) time.Duration {
 func (t tuning) fit(mtu int) tuning {
 	mss := min(t.mss, mtu-tcpHeader)
 	if t.bounded && mss < t.mss {
-		t.down, t.up = whole(t.down, mss), whole(t.up, mss)
-		t.fill = whole(t.fill, mss)
+		t.down, t.duplex, t.up = whole(t.down, mss), whole(t.duplex, mss), whole(t.up, mss)
 	}
 	t.mss = mss
 	return t
 }
 
-// share is a connection's part of what n connections may have in flight up.
+// share is a connection's part of what n connections may have in flight up; less
+// than the far end may, and it could not keep the line busy alone.
 func (t tuning) share(n int) int {
 	if n > 1 {
-		return max(t.up/n/t.mss*t.mss, t.fill)
+		return max(t.up/n/t.mss*t.mss, t.down)
 	}
 	return t.up
 }
 
 // offer is what the far end may send on a connection before it hears from us: its
 // part among those that it is sending on, itself included. One that it isn't
-// sending on yet has its part of all: it may begin when the others do.
-func (t tuning) offer(bulk bool, sending, all int) int {
+// sending on yet has its part of all: it may begin when the others do. Duplex says
+// that we are sending, too.
+func (t tuning) offer(bulk bool, sending, all int, duplex bool) int {
 	n := sending
 	if !bulk {
 		n = max(sending+1, all)
 	}
-	if n > 1 {
-		return max(t.down/n/t.mss, 1) * t.mss
+	n = max(n, 1)
+	if duplex {
+		return whole(t.duplex/n, t.mss)
 	}
-	return t.down
+	return max(t.down/n/t.mss, 1) * t.mss
 }
 
 // whole rounds up to whole segments: a rest would be sent as a small segment

@@ -8,19 +8,19 @@ import (
 // TestTuneTable holds the table in tune's comment to what tune does.
 func TestTuneTable(t *testing.T) {
 	for _, c := range []struct {
-		rate                      int
-		rtt                       time.Duration
-		mss, down, up, fill, slow int
-		minRTO                    time.Duration
+		rate                        int
+		rtt                         time.Duration
+		mss, down, duplex, up, slow int
+		minRTO                      time.Duration
 	}{
-		{2400, 1800 * time.Millisecond, 336, 2016, 3360, 1344, 12, 20 * time.Second},
-		{9600, 600 * time.Millisecond, 432, 2592, 4320, 1728, 4, 7 * time.Second},
-		{33600, 150 * time.Millisecond, 536, 2680, 4288, 1608, 2, 2 * time.Second},
-		{128000, 300 * time.Millisecond, 1456, 10192, 17472, 7280, 2, 3 * time.Second},
-		{9600, 0, 432, 2592, 4320, 1728, 4, 7 * time.Second}, // the usual round trip
+		{2400, 1800 * time.Millisecond, 336, 1344, 2016, 3360, 12, 20 * time.Second},
+		{9600, 600 * time.Millisecond, 432, 1728, 2592, 4320, 4, 7 * time.Second},
+		{33600, 150 * time.Millisecond, 536, 1608, 2680, 4288, 2, 2 * time.Second},
+		{128000, 300 * time.Millisecond, 1456, 7280, 10192, 17472, 2, 3 * time.Second},
+		{9600, 0, 432, 1728, 2592, 4320, 4, 7 * time.Second}, // the usual round trip
 	} {
 		got := tune(c.rate, c.rtt)
-		if !got.bounded || got.mss != c.mss || got.down != c.down || got.up != c.up || got.fill != c.fill || got.slow != c.slow || got.minRTO != c.minRTO {
+		if !got.bounded || got.mss != c.mss || got.down != c.down || got.up != c.up || got.duplex != c.duplex || got.slow != c.slow || got.minRTO != c.minRTO {
 			t.Errorf("%d bit/s, %v: %+v", c.rate, c.rtt, got)
 		}
 	}
@@ -44,10 +44,10 @@ func TestTuneRules(t *testing.T) {
 			switch {
 			case c.mss < smallestMSS || c.mss > largestMSS:
 				t.Errorf("%d bit/s, %v: MSS %d", rate, rtt, c.mss)
-			case c.down%c.mss != 0 || c.up > maxWindow || c.up%c.mss != 0 || c.fill%c.mss != 0 || c.fill > c.up:
+			case c.down%c.mss != 0 || c.up > maxWindow || c.up%c.mss != 0 || c.duplex%c.mss != 0 || c.down > c.duplex || c.duplex > c.up:
 				t.Errorf("%d bit/s, %v: windows %+v", rate, rtt, c)
-			case c.fill < l.octets(rtt)+c.mss || c.down < c.fill:
-				t.Errorf("%d bit/s, %v: %d octets don't fill the line", rate, rtt, c.fill)
+			case c.down < l.octets(rtt)+c.mss:
+				t.Errorf("%d bit/s, %v: %d octets don't fill the line", rate, rtt, c.down)
 			case c.minRTO < rtt+l.airtime(c.up):
 				t.Errorf("%d bit/s, %v: time-out of %v, full windows take longer", rate, rtt, c.minRTO)
 			case time.Duration(c.slow)*time.Second < rtt+l.airtime(c.down):
@@ -66,8 +66,8 @@ func TestTuneRules(t *testing.T) {
 // use it, and one alone can fill the line.
 func TestShare(t *testing.T) {
 	c := tune(9600, 600*time.Millisecond)
-	for n, want := range []int{c.up, c.up, c.up / 2 / c.mss * c.mss, c.fill, c.fill} {
-		if got := c.share(n); got != max(want, c.fill) || got%c.mss != 0 {
+	for n, want := range []int{c.up, c.up, c.up / 2 / c.mss * c.mss, c.down, c.down} {
+		if got := c.share(n); got != max(want, c.down) || got%c.mss != 0 {
 			t.Errorf("share of %d: %d", n, got)
 		}
 	}
@@ -80,15 +80,18 @@ func TestShare(t *testing.T) {
 		{true, 2, 3, c.down / 2 / c.mss * c.mss}, {true, 8, 8, c.mss},
 		{false, 0, 1, c.down}, {false, 0, 8, c.mss}, {false, 2, 3, c.down / 3 / c.mss * c.mss},
 	} {
-		if got := c.offer(o.bulk, o.sending, o.all); got != o.want {
+		if got := c.offer(o.bulk, o.sending, o.all, false); got != o.want {
 			t.Errorf("%+v: offered %d", o, got)
 		}
+	}
+	if got := c.offer(true, 3, 3, true); got != 2*c.mss {
+		t.Errorf("offered %d to each of three while we send too", got)
 	}
 }
 
 func TestFit(t *testing.T) {
 	c := tune(9600, 600*time.Millisecond).fit(296)
-	if c.mss != 256 || c.down%256 != 0 || c.up%256 != 0 || c.fill%256 != 0 || c.down < tune(9600, 600*time.Millisecond).down {
+	if c.mss != 256 || c.down%256 != 0 || c.up%256 != 0 || c.duplex%256 != 0 || c.down < tune(9600, 600*time.Millisecond).down {
 		t.Errorf("%+v", c)
 	}
 	if got := tune(9600, 600*time.Millisecond).fit(1500); got != tune(9600, 600*time.Millisecond) {
