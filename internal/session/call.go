@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,12 +45,13 @@ type call struct {
 }
 
 // begin writes the call down before the modem is touched, so that a crash
-// leaves a row that says a line may be open.
-func (s *Session) begin(ctx context.Context, route Route, reason string) (*call, error) {
+// leaves a row that says a line may be open. before says what became of the
+// lines that were tried first: who reads this row need not look for theirs.
+func (s *Session) begin(ctx context.Context, route Route, reason string, before []string) (*call, error) {
 	c := &call{s: s, route: route}
 	row, err := s.opt.Queue.BeginCall(ctx, queue.Call{
 		Line: route.Line.Name(), Number: route.Line.Number(), Reason: reason,
-		Begun: time.Now(), Currency: route.Tariff.Currency,
+		Begun: time.Now(), Currency: route.Tariff.Currency, Problems: slices.Clone(before),
 	})
 	if err != nil {
 		return c, fmt.Errorf("no call without a row in the ledger: %w", err)
