@@ -30,6 +30,7 @@ type call struct {
 	connected time.Time
 	ppp       *ppp.Link
 	stack     *Stack
+	pppd      *pppdRun // instead of both, on a PPPDLine
 
 	descent *descent // the last attempt to take it down; under mu
 	shut    bool     // modem's port was closed after an attempt; under mu
@@ -79,12 +80,40 @@ func (c *call) dial(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.connected = time.Now()
+	if c.cfg.pppd != nil {
+		c.pppd = newPPPDRun(c.cfg.pppd, &countedConn{data, c})
+		return nil
+	}
 	c.ppp = ppp.New(&countedConn{data, c}, c.cfg.PPP)
+	return nil
+}
+
+// carrier is what carries packets over a call that was answered.
+type carrier interface {
+	Done() <-chan struct{} // closed when it has ended
+	Err() error            // why
+	Close(ctx context.Context) error
+}
+
+// carrier is the call's: our PPP, or the system's. Nil: the call wasn't answered.
+func (c *call) carrier() carrier {
+	switch {
+	case c.pppd != nil:
+		return c.pppd
+	case c.ppp != nil:
+		return c.ppp
+	}
 	return nil
 }
 
 // establish gets from CONNECT to packets.
 func (c *call) establish(ctx context.Context) error {
+	if c.pppd != nil {
+		if err := c.pppd.Up(ctx); err != nil {
+			return causeOf(ctx, err)
+		}
+		return nil
+	}
 	got, err := c.ppp.Up(ctx)
 	if err != nil {
 		return causeOf(ctx, err)
@@ -111,9 +140,9 @@ func causeOf(ctx context.Context, err error) error {
 func (c *call) watch() {
 	select {
 	case <-c.life.Done():
-	case <-c.ppp.Done():
+	case <-c.carrier().Done():
 		if c.life.Err() == nil {
-			c.cfg.Log.Warn("link: line lost", "line", c.cfg.Name, "error", c.ppp.Err())
+			c.cfg.Log.Warn("link: line lost", "line", c.cfg.Name, "error", c.carrier().Err())
 			close(c.lost)
 		}
 	}

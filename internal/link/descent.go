@@ -145,7 +145,7 @@ func (c *call) takeDown(polite bool) error {
 		c.cfg.Log.Error("link: Up doesn't end", "line", c.cfg.Name)
 	}
 	c.mu.Lock()
-	s, p := c.stack, c.ppp
+	s, p := c.stack, c.carrier()
 	c.mu.Unlock()
 	if s != nil {
 		_ = s.Close()

@@ -32,6 +32,8 @@ type ModemConfig struct {
 	Rate    int        // bit/s of the line, ten to an octet; 0: unknown
 	RTT     time.Duration
 	Log     *slog.Logger // nil: discarded
+
+	pppd *pppdSetup // of a PPPDLine: the system carries the packets
 }
 
 // ModemLine is a line that is dialled: a modem, PPP, and a Stack on it. It can
@@ -203,7 +205,7 @@ func (l *ModemLine) Err() error {
 	}
 	select {
 	case <-c.lost:
-		return fmt.Errorf("line %s: lost: %w", l.cfg.Name, c.ppp.Err())
+		return fmt.Errorf("line %s: lost: %w", l.cfg.Name, c.carrier().Err())
 	default:
 		return nil
 	}
