@@ -20,10 +20,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"outpost/internal/config"
-	"outpost/internal/link"
 	"outpost/internal/mailroom"
 	"outpost/internal/pop3"
-	"outpost/internal/ppp"
 	"outpost/internal/relay"
 	"outpost/internal/session"
 	"outpost/internal/smtpd"
@@ -103,13 +101,7 @@ func authenticator(users []config.User) func(user, password string) bool {
 func (o *office) routes(open func(name string, baud int) (serial.Port, error)) []session.Route {
 	routes := make([]session.Route, 0, len(o.cfg.Lines))
 	for _, l := range o.cfg.Lines {
-		line := link.NewModemLine(link.ModemConfig{
-			Name: l.Name, Number: l.Number,
-			Open:    func() (serial.Port, error) { return open(l.Port, l.Baud) },
-			Profile: profileOf(o.cfg.Modem(l)), Secrets: secretsOf(o.cfg.Modem(l)),
-			PPP:  ppp.Config{User: l.User, Password: l.Password},
-			Rate: l.RateBPS, RTT: l.RoundTrip(), Log: o.log,
-		})
+		line := o.newLine(l, func() (serial.Port, error) { return open(l.Port, l.Baud) })
 		o.lines = append(o.lines, line)
 		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes})
 	}

@@ -215,17 +215,14 @@ func (c *Config) checkLines(f *Faults) {
 	names := make(map[string]bool)
 	for i, l := range c.Lines {
 		where := l.where(i)
-		oneOf(f, where+".kind", l.Kind, "modem")
+		oneOf(f, where+".kind", l.Kind, kindModem, kindPPPD, kindNet)
+		l.checkKind(where, f)
 		if names[l.Name] {
 			f.add(where+".name", l.Name, "there is a line of that name already")
 		}
 		names[l.Name] = true
-		if l.Port == "" {
-			f.add(where+".port", "", "name the serial port, such as /dev/ttyUSB0, /dev/serial/by-id/... or COM3")
-		}
-		positive(f, where+".baud", int64(l.Baud))
-		if l.Number == "" || strings.ContainsAny(l.Number, "\r\n") {
-			f.add(where+".number", quote(l.Number), "name the number to dial, such as 0,5551234 or *99#")
+		if l.dials() {
+			l.checkDialled(where, f)
 		}
 		if l.RateBPS < 0 || l.RoundTripMS < 0 {
 			f.add(where+".rate_bps", "", "rate_bps and round_trip_ms must be 0 (not known) or more")
@@ -233,6 +230,17 @@ func (c *Config) checkLines(f *Faults) {
 		positive(f, where+".boxes_at_once", int64(l.Boxes))
 		between(f, where+".max_call_minutes", l.MaxCallMinutes, 1, maxMinutes)
 		l.Tariff.check(where+".tariff", f)
+	}
+}
+
+// checkDialled is for lines with a modem.
+func (l Line) checkDialled(where string, f *Faults) {
+	if l.Port == "" {
+		f.add(where+".port", "", "name the serial port, such as /dev/ttyUSB0, /dev/serial/by-id/... or COM3")
+	}
+	positive(f, where+".baud", int64(l.Baud))
+	if l.Number == "" || strings.ContainsAny(l.Number, "\r\n") {
+		f.add(where+".number", quote(l.Number), "name the number to dial, such as 0,5551234 or *99#")
 	}
 }
 

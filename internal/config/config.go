@@ -90,22 +90,33 @@ type Server struct {
 	Silence      int    `toml:"silence_seconds"`
 }
 
-// Line is a configured way up.
+// Line is a configured way up. A key with kinds in its tag has a meaning on lines
+// of those kinds only.
 type Line struct {
-	Name           string `toml:"name"`
-	Kind           string `toml:"kind"`
-	Port           string `toml:"port"`
-	Baud           int    `toml:"baud"`
-	Modem          string `toml:"modem"`
-	Number         string `toml:"number"`
-	User           string `toml:"user"`
-	Password       string `toml:"password"`
-	PasswordFile   string `toml:"password_file"`
-	RateBPS        int    `toml:"rate_bps"`
-	RoundTripMS    int    `toml:"round_trip_ms"`
-	Boxes          int    `toml:"boxes_at_once"`
-	MaxCallMinutes int    `toml:"max_call_minutes"`
-	Tariff         Tariff `toml:"tariff"`
+	Name           string   `toml:"name"`
+	Kind           string   `toml:"kind"`
+	Port           string   `toml:"port" kind:"modem pppd"`
+	Baud           int      `toml:"baud" kind:"modem pppd"`
+	Modem          string   `toml:"modem" kind:"modem pppd"`
+	Number         string   `toml:"number" kind:"modem pppd"`
+	User           string   `toml:"user" kind:"modem pppd"`
+	Password       string   `toml:"password" kind:"modem pppd"`
+	PasswordFile   string   `toml:"password_file" kind:"modem pppd"`
+	DefaultRoute   bool     `toml:"default_route" kind:"pppd"`
+	Unit           int      `toml:"unit" kind:"pppd"`
+	PPPDOptions    []string `toml:"pppd_options" kind:"pppd"`
+	Guard          bool     `toml:"guard" kind:"pppd net"`
+	Interface      string   `toml:"interface" kind:"net"`
+	UpCommand      []string `toml:"up_command" kind:"net"`
+	DownCommand    []string `toml:"down_command" kind:"net"`
+	CommandSeconds int      `toml:"command_seconds" kind:"net"`
+	AddressSeconds int      `toml:"address_seconds" kind:"net"`
+	DNS            []string `toml:"dns" kind:"net"`
+	RateBPS        int      `toml:"rate_bps"`
+	RoundTripMS    int      `toml:"round_trip_ms"`
+	Boxes          int      `toml:"boxes_at_once"`
+	MaxCallMinutes int      `toml:"max_call_minutes"`
+	Tariff         Tariff   `toml:"tariff"`
 }
 
 // Tariff is what a line costs. Amounts are decimal text, never floats.

@@ -48,10 +48,19 @@ func (s *Server) withDefaults(ports map[string]int) {
 }
 
 func (l *Line) withDefaults() {
-	or(&l.Kind, "modem")
+	or(&l.Kind, kindModem)
 	or(&l.Name, l.Kind)
-	or(&l.Baud, 115200)
-	or(&l.Modem, "generic")
+	if l.dials() {
+		or(&l.Baud, 115200)
+		or(&l.Modem, "generic")
+	}
+	switch l.Kind {
+	case kindPPPD:
+		or(&l.Unit, 87)
+	case kindNet:
+		or(&l.CommandSeconds, 60)
+		or(&l.AddressSeconds, 60)
+	}
 	or(&l.MaxCallMinutes, 60)
 	or(&l.Tariff.UnitSeconds, 1)
 	or(&l.Tariff.SetUp, "0")

@@ -140,7 +140,7 @@ func (c *Config) readSecrets(faults *Faults) {
 func (c *Config) readProfiles(dir string, faults *Faults) {
 	c.profiles = make(map[string]Modem)
 	for i, l := range c.Lines {
-		if _, done := c.profiles[l.Modem]; done || l.Kind != "modem" {
+		if _, done := c.profiles[l.Modem]; done || !l.dials() {
 			continue
 		}
 		text, err := profileText(dir, l.Modem)
