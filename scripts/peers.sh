@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests talk to, where it is missing: Dovecot's POP3 server,
-# Postfix and slirp. It can do so on Debian, as root. Elsewhere, and if that fails,
+# Postfix, slirp, pppd with a user-mode Linux that has PPP, ip and nft. It can do so on Debian, as root. Elsewhere, and if that fails,
 # it says what the tests will have to do without, and that is no error: the tests
 # that need it skip with a clear line, or fail if CI=true.
 #
@@ -13,7 +13,8 @@ kept=$policy.before-outpost
 
 # absent prints the packages whose program isn't there, a line each.
 absent() {
-	for peer in pop3-login:dovecot-pop3d postconf:postfix slirp-fullbolt:slirp; do
+	for peer in pop3-login:dovecot-pop3d postconf:postfix slirp-fullbolt:slirp \
+		pppd:ppp linux.uml:user-mode-linux ip:iproute2 nft:nftables; do
 		command -v "${peer%%:*}" >/dev/null || echo "${peer#*:}"
 	done
 }
@@ -47,7 +48,7 @@ install() {
 }
 
 # go test says nothing of tests that are skipped, so it is said here.
-[ "$(id -u)" = 0 ] || echo "peers: postfix runs as root only; the tests that need it will not run" >&2
+[ "$(id -u)" = 0 ] || echo "peers: postfix and network namespaces are for root only; the tests that need them will not run" >&2
 [ -n "$(absent)" ] || exit 0
 
 if ! command -v apt-get >/dev/null || [ ! -e /etc/debian_version ]; then

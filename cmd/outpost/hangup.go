@@ -16,7 +16,6 @@ import (
 	"outpost/internal/config"
 	"outpost/internal/control"
 	"outpost/internal/dispatch"
-	"outpost/internal/link"
 	"outpost/internal/session"
 	"outpost/modem"
 )
@@ -161,7 +160,7 @@ func allDown(lines []control.LineDown) bool {
 }
 
 // lineDown is what a line was seen to be when it was just reset.
-func lineDown(l *link.ModemLine, err error) control.LineDown {
+func lineDown(l line, err error) control.LineDown {
 	if err == nil {
 		return control.LineDown{Line: l.Name(), Down: true, Proof: l.Proof()}
 	}

@@ -14,7 +14,6 @@ import (
 	"outpost/internal/config"
 	"outpost/internal/control"
 	"outpost/internal/dispatch"
-	"outpost/internal/link"
 	"outpost/internal/mailroom"
 	"outpost/internal/schedule"
 	"outpost/internal/session"
@@ -36,7 +35,7 @@ type office struct {
 	queue    *queue.Queue
 	mailroom *mailroom.Mailroom
 	door     *smtpd.Server
-	lines    []*link.ModemLine
+	lines    []line
 	dispatch *dispatch.Dispatcher
 	feed     dispatch.Feed
 	wake     chan struct{} // there is mail for the mailroom

@@ -39,6 +39,8 @@ func printCall(w io.Writer, c queue.Call) {
 		fmt.Fprintln(w, "the call has not ended, or was cut off with the computer")
 	case c.OnHook && c.Connected.IsZero():
 		fmt.Fprintln(w, "the line was not answered, and is down")
+	case c.OnHook && c.Number == "": // nothing was dialled
+		fmt.Fprintln(w, "the line is confirmed to be down")
 	case c.OnHook:
 		fmt.Fprintln(w, "the modem confirmed on-hook")
 	default:

@@ -10,7 +10,6 @@ import (
 	"go.bug.st/serial"
 
 	"outpost/internal/control"
-	"outpost/internal/link"
 	"outpost/internal/session"
 	"outpost/modem"
 )
@@ -71,16 +70,16 @@ func openBeside(opt modem.PortOptions) (serial.Port, error) {
 // resetAll puts the modems on-hook of which that isn't known already.
 func (h *hangup) resetAll(ctx context.Context, before []control.LineDown,
 	open func(modem.PortOptions) (serial.Port, error)) []control.LineDown {
+	// A network that we may have brought up is taken down, whatever the ledger says.
+	makes := workshop{cfg: h.cfg, open: open, log: slog.New(slog.DiscardHandler),
+		interrupted: func(string) (bool, error) { return true, nil }}
 	var lines []control.LineDown
 	for _, cfg := range h.cfg.Lines {
-		if cfg.Port == "" {
-			continue
-		}
 		if n := len(lines); n < len(before) && before[n].Down {
 			lines = append(lines, before[n])
 			continue
 		}
-		l := link.NewModemLine(modemConfig(h.cfg, cfg, open, slog.New(slog.DiscardHandler)))
+		l := makes.line(cfg)
 		down := lineDown(l, l.Reset(ctx))
 		lines = append(lines, down)
 		if said := l.Transcript(); !down.Down && said != "" {

@@ -57,6 +57,9 @@ func printStatus(w io.Writer, s control.Status) {
 	if s.Last != nil {
 		fmt.Fprintf(w, "last call:  %s, %d sent, %d collected, %s, %s\n", s.Last.Begun.Local().Format(time.DateTime),
 			s.Last.Sent, s.Last.Collected, s.Last.Metered.Round(time.Second), money(s.Last.Cost, s.Last.Currency))
+		for _, problem := range s.Last.Problems {
+			fmt.Fprintf(w, "problem:    %s\n", problem)
+		}
 	}
 	if s.Error != "" {
 		fmt.Fprintf(w, "trouble:    %s\n", s.Error)

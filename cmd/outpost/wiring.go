@@ -103,10 +103,9 @@ func authenticator(users []config.User) func(user, password string) bool {
 // routes makes the configured lines.
 func (o *office) routes(open func(modem.PortOptions) (serial.Port, error)) []session.Route {
 	routes := make([]session.Route, 0, len(o.cfg.Lines))
+	makes := workshop{cfg: o.cfg, open: open, interrupted: o.interrupted, memory: o.queue, log: o.log}
 	for _, l := range o.cfg.Lines {
-		wired := modemConfig(o.cfg, l, open, o.log)
-		wired.Memory = o.queue
-		line := link.NewModemLine(wired)
+		line := makes.line(l)
 		o.lines = append(o.lines, line)
 		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes})
 	}

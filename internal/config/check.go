@@ -218,17 +218,15 @@ func (c *Config) checkLines(f *Faults) {
 	names := make(map[string]bool)
 	for i, l := range c.Lines {
 		where := l.where(i)
-		oneOf(f, where+".kind", l.Kind, "modem")
+		oneOf(f, where+".kind", l.Kind, KindModem, KindPPPD, KindNet)
+		l.checkKind(where, f)
 		if names[l.Name] {
 			f.add(where+".name", l.Name, "there is a line of that name already")
 		}
 		names[l.Name] = true
-		if err := modem.CheckPortName(l.Port); err != nil {
-			f.add(where+".port", quote(l.Port), "%v", err)
+		if l.dials() {
+			l.checkDialled(where, f)
 		}
-		oneOf(f, where+".flow_control", l.FlowControl, string(modem.RTSCTS), string(modem.XONXOFF), string(modem.NoFlow))
-		positive(f, where+".baud", int64(l.Baud))
-		l.checkDialogue(where, f)
 		if l.RateBPS < 0 || l.RoundTripMS < 0 {
 			f.add(where+".rate_bps", "", "rate_bps and round_trip_ms must be 0 (not known) or more")
 		}
@@ -236,6 +234,16 @@ func (c *Config) checkLines(f *Faults) {
 		between(f, where+".max_call_minutes", l.MaxCallMinutes, 1, maxMinutes)
 		l.Tariff.check(where+".tariff", f)
 	}
+}
+
+// checkDialled is for lines with a modem.
+func (l Line) checkDialled(where string, f *Faults) {
+	if err := modem.CheckPortName(l.Port); err != nil {
+		f.add(where+".port", quote(l.Port), "%v", err)
+	}
+	oneOf(f, where+".flow_control", l.FlowControl, string(modem.RTSCTS), string(modem.XONXOFF), string(modem.NoFlow))
+	positive(f, where+".baud", int64(l.Baud))
+	l.checkDialogue(where, f)
 }
 
 func (t Tariff) check(where string, f *Faults) {

@@ -90,30 +90,41 @@ type Server struct {
 	Silence      int    `toml:"silence_seconds"`
 }
 
-// Line is a configured way up.
+// Line is a configured way up. A key with kinds in its tag has a meaning on lines
+// of those kinds only.
 type Line struct {
 	Name           string      `toml:"name"`
 	Kind           string      `toml:"kind"`
-	Port           string      `toml:"port"`
-	Baud           int         `toml:"baud"`
-	FlowControl    string      `toml:"flow_control"`
-	Modem          string      `toml:"modem"`
-	Number         string      `toml:"number"`
-	Numbers        []string    `toml:"numbers"`
-	APN            string      `toml:"apn"`
-	PDPType        string      `toml:"pdp_type"`
-	CID            int         `toml:"cid"`
-	PIN            string      `toml:"pin"`
-	PINFile        string      `toml:"pin_file"`
-	Roaming        *bool       `toml:"roaming"`
-	MinSignal      int         `toml:"minimum_signal"`
-	Country        string      `toml:"country"`
-	Volume         string      `toml:"volume"`
-	LoginAbort     []string    `toml:"login_abort"`
-	Login          []LoginStep `toml:"login"`
-	User           string      `toml:"user"`
-	Password       string      `toml:"password"`
-	PasswordFile   string      `toml:"password_file"`
+	Port           string      `toml:"port" kind:"modem pppd"`
+	Baud           int         `toml:"baud" kind:"modem pppd"`
+	FlowControl    string      `toml:"flow_control" kind:"modem pppd"`
+	Modem          string      `toml:"modem" kind:"modem pppd"`
+	Number         string      `toml:"number" kind:"modem pppd"`
+	Numbers        []string    `toml:"numbers" kind:"modem pppd"`
+	APN            string      `toml:"apn" kind:"modem pppd"`
+	PDPType        string      `toml:"pdp_type" kind:"modem pppd"`
+	CID            int         `toml:"cid" kind:"modem pppd"`
+	PIN            string      `toml:"pin" kind:"modem pppd"`
+	PINFile        string      `toml:"pin_file" kind:"modem pppd"`
+	Roaming        *bool       `toml:"roaming" kind:"modem pppd"`
+	MinSignal      int         `toml:"minimum_signal" kind:"modem pppd"`
+	Country        string      `toml:"country" kind:"modem pppd"`
+	Volume         string      `toml:"volume" kind:"modem pppd"`
+	LoginAbort     []string    `toml:"login_abort" kind:"modem pppd"`
+	Login          []LoginStep `toml:"login" kind:"modem pppd"`
+	User           string      `toml:"user" kind:"modem pppd"`
+	Password       string      `toml:"password" kind:"modem pppd"`
+	PasswordFile   string      `toml:"password_file" kind:"modem pppd"`
+	DefaultRoute   bool        `toml:"default_route" kind:"pppd"`
+	Unit           int         `toml:"unit" kind:"pppd"`
+	PPPDOptions    []string    `toml:"pppd_options" kind:"pppd"`
+	Guard          bool        `toml:"guard" kind:"pppd net"`
+	Interface      string      `toml:"interface" kind:"net"`
+	UpCommand      []string    `toml:"up_command" kind:"net"`
+	DownCommand    []string    `toml:"down_command" kind:"net"`
+	CommandSeconds int         `toml:"command_seconds" kind:"net"`
+	AddressSeconds int         `toml:"address_seconds" kind:"net"`
+	DNS            []string    `toml:"dns" kind:"net"`
 	RateBPS        int         `toml:"rate_bps"`
 	RoundTripMS    int         `toml:"round_trip_ms"`
 	Boxes          int         `toml:"boxes_at_once"`

@@ -51,13 +51,35 @@ func TestSampleIsLoaded(t *testing.T) {
 	}
 }
 
+// exampled is the sample with the lines of the other kinds switched on.
+func exampled() string {
+	return regexp.MustCompile(`(?m)^##`).ReplaceAllString(string(configs.Sample), "")
+}
+
+// The examples of lines of the other kinds load when they are switched on.
+func TestSampleHasEveryKind(t *testing.T) {
+	kinds := make(map[string]Line)
+	for _, l := range parse(t, exampled()).Lines {
+		kinds[l.Kind] = l
+	}
+	if len(kinds) != 3 || len(kinds[KindNet].UpCommand) == 0 || kinds[KindPPPD].Unit != 87 || kinds[KindModem].Port == "" {
+		t.Errorf("kinds %+v", kinds)
+	}
+	if c := parse(t, exampled()); c.Modem(c.Lines[2]).Name == "" {
+		t.Error("a pppd line has no modem profile")
+	}
+	if got := kinds[KindNet].NameServers(); len(got) != 2 {
+		t.Errorf("name servers %v", got)
+	}
+}
+
 // optional matches a key that the sample shows with its default.
 var optional = regexp.MustCompile(`(?m)^#(\w+ = .*)$`)
 
 // Each optional key that the sample shows must load, and say the default that
 // really holds: loading it must change nothing.
 func TestSampleShowsTheDefaults(t *testing.T) {
-	text := string(configs.Sample)
+	text := exampled()
 	shown := optional.FindAllString(text, -1)
 	if len(shown) < 15 {
 		t.Fatalf("found only %d optional keys", len(shown))
@@ -95,7 +117,7 @@ func TestSampleShowsTheDefaults(t *testing.T) {
 
 // Every key of the structs stands in the sample's text.
 func TestSampleIsComplete(t *testing.T) {
-	text := string(configs.Sample)
+	text := exampled()
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for typ.Kind() == reflect.Slice || typ.Kind() == reflect.Pointer {
@@ -307,6 +329,40 @@ func TestSlips(t *testing.T) {
 		if got := faultsOf(t, c.text); !strings.Contains(got, c.fault) {
 			t.Errorf("no fault names %s in:\n%s", c.fault, got)
 		}
+	}
+}
+
+// A key of another kind of line is a slip, and each kind's own keys are checked.
+func TestLineKinds(t *testing.T) {
+	net := minimal + "[[line]]\nkind = \"net\"\n"
+	pppd := minimal + "[[line]]\nkind = \"pppd\"\nport = \"/dev/ttyS0\"\nnumber = \"1\"\n"
+	for _, c := range []struct{ text, fault string }{
+		{minimal + "[[line]]\nkind = \"teapot\"\n", `kind = "teapot": must be modem, pppd, net`},
+		{net + "number = \"1\"\n", `line "net".number: has no meaning on a line of kind net, only on modem and pppd`},
+		{net + "baud = 9600\n", ".baud: has no meaning"},
+		{net + "default_route = true\n", ".default_route: has no meaning"},
+		{net + "password = \"geheim\"\n", ".password: has no meaning"},
+		{pppd + "up_command = [\"true\"]\n", ".up_command: has no meaning on a line of kind pppd, only on net"},
+		{minimal + "[[line]]\nport = \"/dev/ttyS0\"\nnumber = \"1\"\nguard = true\n", ".guard: has no meaning on a line of kind modem"},
+		{net + "up_command = [\"true\"]\n", ".down_command"},
+		{net + "down_command = [\"\", \"x\"]\n", ".down_command: must be a program"},
+		{net + "interface = \"eth1/0\"\n", `.interface = "eth1/0"`},
+		{net + "guard = true\n", ".guard: needs an interface"},
+		{net + "dns = [\"ns.example\"]\n", `.dns = "ns.example"`},
+		{net + "command_seconds = -1\n", ".command_seconds"},
+		{net + "address_seconds = 100000000\n", ".address_seconds"},
+		{pppd + "unit = -2\n", ".unit"},
+		{pppd + "pppd_options = [\"\"]\n", ".pppd_options"},
+		{minimal + "[[line]]\nkind = \"pppd\"\n", ".port: name the serial port"},
+	} {
+		got := faultsOf(t, c.text)
+		if !strings.Contains(got, c.fault) || strings.Contains(got, "geheim") {
+			t.Errorf("no fault says %s in:\n%s", c.fault, got)
+		}
+	}
+	l := parse(t, net).Lines[0]
+	if l.CommandLimit() != time.Minute || l.AddressLimit() != time.Minute || l.Baud != 0 || l.Modem != "" || l.Name != "net" {
+		t.Errorf("defaults %+v", l)
 	}
 }
 

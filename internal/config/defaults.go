@@ -50,22 +50,30 @@ func (s *Server) withDefaults(ports map[string]int) {
 }
 
 func (l *Line) withDefaults() {
-	or(&l.Kind, "modem")
+	or(&l.Kind, KindModem)
 	or(&l.Name, l.Kind)
-	or(&l.Baud, modem.DefaultBaud)
-	or(&l.FlowControl, string(modem.RTSCTS))
-	or(&l.Modem, "generic")
-	or(&l.PDPType, "IP")
-	or(&l.CID, 1)
+	if l.dials() {
+		or(&l.Baud, modem.DefaultBaud)
+		or(&l.FlowControl, string(modem.RTSCTS))
+		or(&l.Modem, "generic")
+		or(&l.PDPType, "IP")
+		or(&l.CID, 1)
+		if l.Roaming == nil {
+			l.Roaming = new(true)
+		}
+	}
+	switch l.Kind {
+	case KindPPPD:
+		or(&l.Unit, 87)
+	case KindNet:
+		or(&l.CommandSeconds, 60)
+		or(&l.AddressSeconds, 60)
+	}
 	or(&l.MaxCallMinutes, 60)
 	or(&l.Tariff.UnitSeconds, 1)
 	or(&l.Tariff.SetUp, "0")
 	or(&l.Tariff.PerMinute, "0")
 	or(&l.Tariff.Decimals, 2)
-	if l.Roaming == nil {
-		l.Roaming = new(bool)
-		*l.Roaming = true
-	}
 	if l.Boxes == 0 {
 		l.Boxes = boxesAtOnce(l.RateBPS)
 	}

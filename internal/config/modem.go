@@ -69,7 +69,7 @@ func (c *Config) Modem(line Line) Modem { return c.profiles[line.Modem].filled(l
 func (c *Config) readProfiles(dir string, faults *Faults) {
 	c.profiles = make(map[string]Modem)
 	for i, l := range c.Lines {
-		if l.Kind != "modem" {
+		if !l.dials() {
 			continue
 		}
 		if _, done := c.profiles[l.Modem]; !done {

@@ -68,6 +68,7 @@ func TestHangupWhileIdle(t *testing.T) {
 				t.Errorf("status %+v", s)
 			}
 			time.Sleep(resetPause)
+			synctest.Wait()
 			if s := d.Status(); s.State != Idle {
 				t.Errorf("state %s", s.State)
 			}

@@ -36,6 +36,7 @@ type call struct {
 	ppp       *ppp.Link
 	got       ppp.Addresses
 	stack     *Stack
+	pppd      *pppdRun // instead of both, on a PPPDLine
 
 	descent *descent // the last attempt to take it down; under mu
 	shut    bool     // modem's port was closed after an attempt; under mu
@@ -87,8 +88,20 @@ func (c *call) dial(ctx context.Context) error {
 		c.step("no connection")
 		return causeOf(ctx, err)
 	}
+	c.answered(data)
+	c.step(data.Connect())
+	return nil
+}
+
+// answered prepares what is to carry packets.
+func (c *call) answered(data *modem.Conn) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.connected, c.connect, c.data = time.Now(), data.Connect(), data
+	if c.cfg.pppd != nil {
+		c.pppd = newPPPDRun(c.cfg.pppd, &countedConn{data, c})
+		return
+	}
 	c.known = c.cfg.recall(c.number)
 	cfg := c.cfg.PPP
 	cfg.Memory = c.known.PPP
@@ -96,9 +109,6 @@ func (c *call) dial(ctx context.Context) error {
 		cfg.RTT = cfg.Memory.RTT
 	}
 	c.ppp = ppp.New(&countedConn{data, c}, cfg)
-	c.mu.Unlock()
-	c.step(data.Connect())
-	return nil
 }
 
 // numberPause is between two numbers: an exchange takes a line that was on-hook for less
@@ -156,10 +166,36 @@ func (c *call) step(what string) {
 	}
 }
 
+// carrier is what carries packets over a call that was answered.
+type carrier interface {
+	Done() <-chan struct{} // closed when it has ended
+	Err() error            // why
+	Close(ctx context.Context) error
+}
+
+// carrier is the call's: our PPP, or the system's. Nil: the call wasn't answered.
+func (c *call) carrier() carrier {
+	switch {
+	case c.pppd != nil:
+		return c.pppd
+	case c.ppp != nil:
+		return c.ppp
+	}
+	return nil
+}
+
 // establish gets from CONNECT to packets.
 func (c *call) establish(ctx context.Context) error {
 	if err := c.login(ctx); err != nil {
 		return causeOf(ctx, err)
+	}
+	if c.pppd != nil {
+		if err := c.pppd.Up(ctx); err != nil {
+			c.step("no link")
+			return causeOf(ctx, err)
+		}
+		c.step("link up")
+		return nil
 	}
 	got, err := c.ppp.Up(ctx)
 	if err != nil {
@@ -203,13 +239,13 @@ func (c *call) watch() {
 		select {
 		case <-c.life.Done():
 			return
-		case <-c.ppp.Done():
+		case <-c.carrier().Done():
 			alive = false
 		case <-tick.C:
 			now := c.down.Load()
 			came := int(float64(now-before) * bitsPerOctet / measured.Seconds())
 			before = now
-			rate = c.follow(rate, max(c.ppp.Rate(), came))
+			rate = c.follow(rate, came)
 		}
 	}
 	c.tellLost()
@@ -217,8 +253,12 @@ func (c *call) watch() {
 
 // follow adapts the windows if the line carries other than it was thought to: by a
 // tenth more, or a fifth less, for a measurement is never quite what the line is.
-func (c *call) follow(was, is int) int {
-	if was <= 0 || is <= was+was/10 && is >= was-was/5 {
+func (c *call) follow(was, came int) int {
+	if was <= 0 || c.stack == nil {
+		return was
+	}
+	is := max(c.ppp.Rate(), came)
+	if is <= was+was/10 && is >= was-was/5 {
 		return was
 	}
 	c.cfg.Log.Info("link: the line's rate", "line", c.cfg.Name, "configured", c.cfg.Rate, "measured", is)
@@ -229,7 +269,7 @@ func (c *call) follow(was, is int) int {
 // tellLost says that the line went down by itself, unless Down was at work.
 func (c *call) tellLost() {
 	if c.life.Err() == nil {
-		c.cfg.Log.Warn("link: line lost", "line", c.cfg.Name, "error", c.ppp.Err())
+		c.cfg.Log.Warn("link: line lost", "line", c.cfg.Name, "error", c.carrier().Err())
 		close(c.lost)
 	}
 }

@@ -150,7 +150,7 @@ func (c *call) descend(polite bool) *descent {
 func (c *call) takeDown(polite bool) error {
 	c.awaitRise()
 	c.mu.Lock()
-	s, p := c.stack, c.ppp
+	s, p := c.stack, c.carrier()
 	c.mu.Unlock()
 	if s != nil {
 		c.within(stackLimit, "TCP/IP", func() { _ = s.Close() })

@@ -56,7 +56,7 @@ func TestMemoryBetweenCalls(t *testing.T) {
 		}
 		echoes(t, c, []byte("hello"))
 		c.Close()
-		up, down := l.Packets()
+		up, down, _ := l.Packets()
 		if up[1] < 5 || down[1] < 5 || up[0] <= up[1] || up[2] != 0 {
 			t.Errorf("call %d: up %v, down %v", call, up, down)
 		}

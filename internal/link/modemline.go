@@ -38,6 +38,8 @@ type ModemConfig struct {
 	// OnStep is told each step of a call once it is done, in words for a person, from
 	// Up's goroutine and Down's. It must not block: a hang-up would wait. Nil: nobody.
 	OnStep func(step string)
+
+	pppd *pppdSetup // of a PPPDLine: the system carries the packets
 }
 
 // ModemLine is a line that is dialled: a modem, PPP, and a Stack on it. It can
@@ -190,14 +192,14 @@ func (l *ModemLine) Counters() (up, down int64) {
 }
 
 // Packets is what of that was of use: octets of IP, of payload, and of payload that
-// had crossed before, each way.
-func (l *ModemLine) Packets() (up, down [3]int64) {
+// had crossed before, each way. False: the packets weren't seen.
+func (l *ModemLine) Packets() (up, down [3]int64, ok bool) {
 	s, err := l.stack()
 	if err != nil {
-		return up, down
+		return up, down, false
 	}
 	u, d := s.Traffic()
-	return [3]int64{u.IP, u.Payload, u.Resent}, [3]int64{d.IP, d.Payload, d.Resent}
+	return [3]int64{u.IP, u.Payload, u.Resent}, [3]int64{d.IP, d.Payload, d.Resent}, true
 }
 
 // Connected is when CONNECT came, in the present call or else the last; zero: it
@@ -230,7 +232,7 @@ func (l *ModemLine) Err() error {
 	}
 	select {
 	case <-c.lost:
-		return fmt.Errorf("line %s: lost: %w", l.cfg.Name, c.ppp.Err())
+		return fmt.Errorf("line %s: lost: %w", l.cfg.Name, c.carrier().Err())
 	default:
 		return nil
 	}

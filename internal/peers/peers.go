@@ -53,8 +53,8 @@ func Need(t testing.TB, programs ...string) {
 	}
 }
 
-// needRoot ends the test, as Need does, unless it runs as root.
-func needRoot(t testing.TB, why string) {
+// NeedRoot ends the test, as Need does, unless it runs as root.
+func NeedRoot(t testing.TB, why string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		giveUp(t, why+"; run the tests as root")
@@ -94,6 +94,18 @@ func debianPackage(program string) string {
 	switch program {
 	case "dovecot", "pop3-login":
 		return "dovecot-pop3d"
+	case "ip":
+		return "iproute2"
+	case "linux.uml":
+		return "user-mode-linux"
+	case "pppd":
+		return "ppp"
+	case "ldd":
+		return "libc-bin"
+	case "go":
+		return "golang-go"
+	case "nft":
+		return "nftables"
 	case "slirp-fullbolt":
 		return "slirp"
 	default:

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,12 +45,13 @@ type call struct {
 }
 
 // begin writes the call down before the modem is touched, so that a crash
-// leaves a row that says a line may be open.
-func (s *Session) begin(ctx context.Context, route Route, reason string) (*call, error) {
+// leaves a row that says a line may be open. before says what became of the
+// lines that were tried first: who reads this row need not look for theirs.
+func (s *Session) begin(ctx context.Context, route Route, reason string, before []string) (*call, error) {
 	c := &call{s: s, route: route}
 	row, err := s.opt.Queue.BeginCall(ctx, queue.Call{
 		Line: route.Line.Name(), Number: route.Line.Number(), Reason: reason,
-		Begun: time.Now(), Currency: route.Tariff.Currency,
+		Begun: time.Now(), Currency: route.Tariff.Currency, Problems: slices.Clone(before),
 	})
 	if err != nil {
 		return c, fmt.Errorf("no call without a row in the ledger: %w", err)
@@ -267,12 +269,7 @@ func (c *call) finish(ctx context.Context) queue.Call {
 	c.row.Metered, c.row.Units = metered, charge.Units
 	c.row.Cost = c.route.Tariff.Text(charge.Amount)
 	c.row.Up, c.row.Down = up, down
-	if p, ok := c.line().(packetLine); ok {
-		up, down := p.Packets()
-		c.row.Traffic = &queue.Traffic{
-			UpIP: up[0], UpPayload: up[1], UpResent: up[2], DownIP: down[0], DownPayload: down[1], DownResent: down[2],
-		}
-	}
+	c.row.Traffic = trafficOf(c.line())
 	c.row.OnHook = c.downErr == nil
 	c.row.Transcript = c.line().Transcript()
 	switch {
@@ -292,6 +289,21 @@ func (c *call) finish(ctx context.Context) queue.Call {
 	}
 	c.emit(Event{Kind: Ended, Text: summary(row)})
 	return row
+}
+
+// trafficOf is what a line's octets were of use for; nil where that can't be seen.
+func trafficOf(l Line) *queue.Traffic {
+	p, ok := l.(packetLine)
+	if !ok {
+		return nil
+	}
+	up, down, ok := p.Packets()
+	if !ok {
+		return nil
+	}
+	return &queue.Traffic{
+		UpIP: up[0], UpPayload: up[1], UpResent: up[2], DownIP: down[0], DownPayload: down[1], DownResent: down[2],
+	}
 }
 
 func summary(row queue.Call) string {

@@ -9,8 +9,8 @@ import (
 // packetLine is a Line that sees the packets on it.
 type packetLine interface {
 	// Packets are the octets of IP, of payload, and of payload that had crossed
-	// before, each way.
-	Packets() (up, down [3]int64)
+	// before, each way; false: they weren't seen.
+	Packets() (up, down [3]int64, ok bool)
 }
 
 // Line is a way up, as a session needs it. All methods may be called from any

@@ -157,6 +157,9 @@ func New(opt Options) *Session {
 // other. When ctx ends the call is ended in order: what was begun stops, the
 // line comes down.
 //
+// Each line that was tried has a row of its own; the row of the last, which is
+// the one that is given, names the others and why they did not come up.
+//
 // The error is ErrNothingToDo, *OpenLineError, *CutError, or why no line came up;
 // single boxes and messages that failed are in the row's Problems and not an
 // error.
@@ -175,9 +178,10 @@ func (s *Session) Call(ctx context.Context, reason string, asked bool) (queue.Ca
 	var (
 		row      queue.Call
 		failures []error
+		before   []string // what became of the lines that were tried first
 	)
 	for _, route := range s.opt.Lines {
-		c, err := s.begin(ctx, route, reason)
+		c, err := s.begin(ctx, route, reason, before)
 		if err != nil {
 			return c.row, err
 		}
@@ -192,6 +196,7 @@ func (s *Session) Call(ctx context.Context, reason string, asked bool) (queue.Ca
 			return row, nil
 		}
 		failures = append(failures, c.upErr)
+		before = append(before, fmt.Sprintf("line %s was tried first: %s", row.Line, Explain(c.upErr)))
 		if ctx.Err() != nil {
 			break
 		}
