@@ -30,6 +30,8 @@ type flow struct {
 	longest  int    // octets of payload in the longest segment our TCP has made
 	up, down progress
 	bulk     time.Time // when the far end's last large segment came; zero: never
+	seen     time.Time // when its last packet came or went
+	opens    time.Time // until when our side of its handshake is kept back
 }
 
 // progress is how far one direction of a connection has come.
@@ -63,7 +65,8 @@ const maxFlows = 256
 type flows struct {
 	mu       sync.Mutex
 	byKey    map[flowKey]*flow
-	large    int // octets of payload from which a segment counts as one
+	large    int           // octets of payload from which a segment counts as one
+	greet    time.Duration // how long a handshake is kept back beside other connections
 	up, down Traffic
 }
 
@@ -147,6 +150,30 @@ func (f *flows) leaves(w *flow) said {
 	return w.ours
 }
 
+// recently is how long a connection without a packet still counts as one that may be
+// used beside others.
+const recently = 30 * time.Second
+
+// others says whether there are connections beside one; mu is held.
+func (f *flows) others(w *flow) bool {
+	for _, o := range f.byKey {
+		if o != w && time.Since(o.seen) < recently {
+			return true
+		}
+	}
+	return false
+}
+
+// keptBack is how long a connection's packets must wait still.
+func (f *flows) keptBack(w *flow) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if w.opens.IsZero() {
+		return 0
+	}
+	return time.Until(w.opens)
+}
+
 // longest is the most payload in a segment that our TCP has made.
 func (f *flows) longest(w *flow) int {
 	f.mu.Lock()
@@ -178,6 +205,9 @@ func (f *flows) came(p []byte) {
 	if s.flags()&flagACK != 0 {
 		w.theirs, w.answered = s.ack(), true
 	}
+	if w.seen = time.Now(); s.isSYN() && f.others(w) {
+		w.opens = w.seen.Add(f.greet)
+	}
 	n := len(s.payload())
 	if n >= f.large {
 		w.bulk = time.Now()
@@ -196,8 +226,9 @@ func (f *flows) left(p []byte) {
 		return
 	}
 	w := f.of(s.key(true))
+	w.seen = time.Now()
 	if s.isSYN() {
-		w.up, w.answered = progress{}, false
+		w.up, w.answered, w.opens = progress{}, false, time.Time{}
 	}
 	n := len(s.payload())
 	again := w.up.note(s.seq(), n)

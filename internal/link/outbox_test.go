@@ -177,3 +177,39 @@ func TestFreeze(t *testing.T) {
 		t.Errorf("%d octets sent again", up.Resent)
 	}
 }
+
+// Beside other connections, our answer to a SYN is late, so that the far end takes its
+// time for the line's; the first connection is answered at once, and order is kept.
+func TestOutboxKeepsHandshakesBack(t *testing.T) {
+	o := queued()
+	o.flows.greet = 50 * time.Millisecond
+	answer := func(port uint16) {
+		p := made(port, 0, 1, ackFlag|header.TCPFlagSyn, "")
+		copy(p[12:], append(bytes.Clone(p[16:20]), p[12:16]...)) // it comes from the far end
+		binary.BigEndian.PutUint16(p[20:], 25)
+		binary.BigEndian.PutUint16(p[22:], port)
+		o.flows.came(p)
+	}
+	o.put(made(1, 0, 0, header.TCPFlagSyn, ""))
+	taken(t, o)
+	answer(1)
+	o.put(made(1, 1, 1, ackFlag, "first"))
+	wantSegments(t, taken(t, o), "first")
+
+	o.put(made(2, 0, 0, header.TCPFlagSyn, ""))
+	taken(t, o)
+	answer(2)
+	<-o.ready
+	begun := time.Now()
+	o.put(made(2, 1, 1, ackFlag, ""))
+	o.put(made(2, 1, 1, ackFlag, "second"))
+	o.put(made(2, 7, 1, ackFlag, "third"))
+	if got := taken(t, o); len(got) != 0 {
+		t.Errorf("%d segments at once", len(got))
+	}
+	<-o.ready
+	if took := time.Since(begun); took < 40*time.Millisecond {
+		t.Errorf("kept back for %v", took)
+	}
+	wantSegments(t, taken(t, o), "second", "third")
+}

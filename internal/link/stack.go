@@ -114,6 +114,7 @@ func newStack(pc PacketConn, addr netip.Addr, opt StackOptions, t tuning, clock 
 	}
 	s.live.Store(&s.tune)
 	s.flows = newFlows(s.tune.mss / 2)
+	s.flows.greet = s.tune.greet
 	s.out = newOutbox(s.flows, s.offers)
 	if line, ok := pc.(prober); ok && s.tune.bounded {
 		s.out.probe, s.out.grace = line.Probe, s.tune.grace
@@ -282,7 +283,7 @@ func (s *Stack) Retune(rate int, rtt time.Duration) {
 	}
 	t.mss = s.tune.mss
 	t.down, t.duplex = whole(t.down, t.mss), whole(t.duplex, t.mss)
-	t.up = min(whole(t.up, t.mss), maxWindow)
+	t.up, t.least = min(whole(t.up, t.mss), maxWindow), s.tune.least
 	s.live.Store(&t)
 }
 

@@ -53,3 +53,32 @@ func TestPaceFollowsTheLine(t *testing.T) {
 		}
 	})
 }
+
+// A port that takes each octet when the line has sent the one before is as fast as it
+// was said to be, however often there is nothing to send.
+func TestPaceOfAPortWithoutBuffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWriter(portWithoutBuffer(9600), 9600, &counters{})
+		stop := make(chan struct{})
+		go w.run(stop)
+		defer close(stop)
+		w.open(framing{}, 1500, nil)
+		for range 100 {
+			for range 3 {
+				w.data <- func() []byte { return make([]byte, 400) }
+			}
+			time.Sleep(300 * time.Millisecond)
+		}
+		time.Sleep(time.Second) // the last write ends
+		if rate := w.pace.rate.Load(); rate < 9500 {
+			t.Errorf("a pace of %d", rate)
+		}
+	})
+}
+
+type portWithoutBuffer int // bit/s
+
+func (p portWithoutBuffer) Write(b []byte) (int, error) {
+	time.Sleep(time.Duration(len(b)) * bitsPerOctet * time.Second / time.Duration(p))
+	return len(b), nil
+}
