@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests talk to, where it is missing: Dovecot's POP3 server,
-# Postfix and slirp. It can do so on Debian, as root. Elsewhere, and if that fails,
+# Postfix, slirp, and pppd with the user-mode Linux it runs in. It can do so on Debian, as root. Elsewhere, and if that fails,
 # it says what the tests will have to do without, and that is no error: the tests
 # that need it skip with a clear line, or fail if CI=true.
 #
@@ -11,9 +11,18 @@ PATH=$PATH:/usr/sbin:/sbin:/usr/lib/dovecot:/usr/libexec/dovecot:/usr/local/sbin
 policy=/usr/sbin/policy-rc.d
 kept=$policy.before-outpost
 
+peers="pop3-login:dovecot-pop3d postconf:postfix slirp-fullbolt:slirp"
+case $(uname -m) in
+x86_64 | i?86)
+	# pppd itself may be run by the group dip only.
+	peers="$peers linux.uml:user-mode-linux chat:ppp"
+	;;
+*) echo "peers: user-mode Linux is for PCs only; the tests that need it will not run" >&2 ;;
+esac
+
 # absent prints the packages whose program isn't there, a line each.
 absent() {
-	for peer in pop3-login:dovecot-pop3d postconf:postfix slirp-fullbolt:slirp; do
+	for peer in $peers; do
 		command -v "${peer%%:*}" >/dev/null || echo "${peer#*:}"
 	done
 }
