@@ -5,6 +5,7 @@ package configs
 
 import (
 	"embed"
+	"slices"
 	"strings"
 )
 
@@ -28,5 +29,6 @@ func ModemNames() []string {
 	for _, f := range files {
 		names = append(names, strings.TrimSuffix(f.Name(), ".toml"))
 	}
+	slices.Sort(names)
 	return names
 }

@@ -35,8 +35,9 @@ type reply struct {
 // maxInfo bounds the lines kept of one answer.
 const maxInfo = 64
 
-// Init wakes the modem and sends the profile's steps. The error is a *CommandError,
-// or the context's, or ErrInterrupted.
+// Init wakes the modem, sends the profile's steps, and where the profile asks for it
+// opens the SIM card and waits for the network. The error is a *CommandError, or the
+// context's, or ErrInterrupted.
 func (m *Modem) Init(ctx context.Context) error {
 	ctx, leave, err := m.enter(ctx)
 	if err != nil {
@@ -52,7 +53,12 @@ func (m *Modem) Init(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	if m.profile.Results != "" {
+		if err := m.step(ctx, Step{Send: "ATE0Q0" + m.profile.Results}); err != nil {
+			return err
+		}
+	}
+	return m.attach(ctx)
 }
 
 // wake gets the modem's attention and makes it talk: Q0 because a quiet modem would
@@ -130,14 +136,14 @@ func restoresDialect(cmd string) bool {
 }
 
 func (m *Modem) refused(cmd string, r reply) error {
-	e := &CommandError{Command: m.record.mask.Replace(cmd), Result: r.result, Line: m.record.mask.Replace(r.line)}
+	e := &CommandError{Command: m.record.mask.Replace(cmd), Result: r.result, Line: m.record.clean(r.line)}
 	switch r.result {
 	case EquipmentError:
 		e.Temporary, e.Hint = equipment(r.detail)
 	case OK:
 		e.Hint = "the modem's answer is not the expected one"
 		if len(r.info) > 0 {
-			e.Line = m.record.mask.Replace(r.info[len(r.info)-1])
+			e.Line = m.record.clean(r.info[len(r.info)-1])
 		}
 	default:
 		e.Hint = "the modem does not take this command: choose its profile, or mark the step optional"
@@ -217,6 +223,9 @@ func (m *Modem) await(ctx context.Context, cmd string, final func(Result) bool) 
 // parse is ParseResult in the modem's dialect, which the first result code settles.
 func (m *Modem) parse(line string) (Result, string) {
 	r, detail := ParseResult(line)
+	if code, own := m.profile.Codes[line]; own && m.dialect != words {
+		r, detail = ParseResult(code)
+	}
 	switch {
 	case !isNumber(line):
 		if r != None {

@@ -1,6 +1,7 @@
 package modem
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -30,6 +31,7 @@ type Conn struct {
 	rate    int
 	sawDCD  atomic.Bool // the carrier signal was up in this call, so its absence means something
 	trim    bool        // the line end of CONNECT may still have to come
+	pending []byte      // taken by Login and not meant for it; the reader's
 
 	once sync.Once
 	done chan struct{}
@@ -51,6 +53,11 @@ func (c *Conn) Rate() int { return c.rate }
 // that came before is read, it returns an error that wraps ErrCarrierLost; after Close
 // or a hang-up, ErrClosed. The modem's own NO CARRIER may be the last that is read.
 func (c *Conn) Read(p []byte) (int, error) {
+	if len(c.pending) > 0 {
+		n := copy(p, c.pending)
+		c.pending = c.pending[n:]
+		return n, nil
+	}
 	for {
 		n, err := c.m.in.read(c, p, c.done)
 		if err == nil && n == 0 && len(p) > 0 {
@@ -64,6 +71,34 @@ func (c *Conn) Read(p []byte) (int, error) {
 			return n, err
 		}
 	}
+}
+
+// readUntil is Read with an end: the cause of ctx's. What has come is given first.
+func (c *Conn) readUntil(ctx context.Context, p []byte) (int, error) {
+	for {
+		n, err := c.m.in.read(c, p, ctx.Done())
+		if err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrCarrierLost, err)
+		}
+		if n == 0 {
+			return 0, context.Cause(ctx)
+		}
+		if n = c.trimmed(p[:n]); n > 0 {
+			return n, nil
+		}
+	}
+}
+
+// writeUntil is Write with an end: the cause of ctx's.
+func (c *Conn) writeUntil(ctx context.Context, p []byte) (int, error) {
+	n, err := c.m.out.write(c, p, ctx.Done())
+	switch {
+	case errors.Is(err, errWriteStopped):
+		err = context.Cause(ctx)
+	case err != nil:
+		err = fmt.Errorf("%w: %w", ErrCarrierLost, err)
+	}
+	return n, err
 }
 
 // trimmed takes off what is left of the CONNECT line's end. The line was taken at its

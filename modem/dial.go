@@ -44,7 +44,7 @@ func (m *Modem) Dial(ctx context.Context, number string) (*Conn, error) {
 	case err != nil:
 		return nil, m.abandon(ctx, err)
 	case r.result != Connect:
-		return nil, dialFailure(r.result, m.record.mask.Replace(r.line), r.detail)
+		return nil, dialFailure(r.result, m.record.clean(r.line), r.detail)
 	}
 	return m.connected(r), nil
 }

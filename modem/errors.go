@@ -58,6 +58,26 @@ func (e *DialError) Unwrap() error { return e.Err }
 // Advice is the hint for a person, "" when there is none.
 func (e *DialError) Advice() string { return e.Hint }
 
+// OtherNumber says whether another number may be reached all the same: this one did not
+// answer, or the modem will not dial it. No dial tone, a SIM card without service, a port
+// that failed, a line that may be open and a dial that was cancelled are the same for
+// every number.
+func (e *DialError) OtherNumber() bool {
+	var open *HangupError
+	if errors.As(e.Err, &open) {
+		return false
+	}
+	switch e.Result {
+	case NoCarrier, Busy, NoAnswer, Voice, Delayed, Blacklisted, Error:
+		return true
+	case Timeout:
+		var deaf *CommandError // it did not even answer AT
+		return !errors.As(e.Err, &deaf)
+	default:
+		return false
+	}
+}
+
 // HangupError is a hang-up that was not confirmed: the line may still be open and
 // cost money. DTR was left low, so that a modem that wakes up hangs up. Call Hangup again.
 type HangupError struct {
@@ -168,6 +188,14 @@ func equipment(detail string) (temporary bool, hint string) {
 		return false, "the SIM card wants its PIN"
 	case "12", "sim puk required":
 		return false, "the SIM card is blocked and wants its PUK"
+	case "15", "sim wrong":
+		return false, "the modem does not take this SIM card"
+	case "16", "incorrect password":
+		return false, "the PIN is wrong"
+	case "14", "sim busy":
+		return true, "the SIM card is still being read: try again in some seconds"
+	case "3", "operation not allowed", "4", "operation not supported":
+		return false, "the modem does not take this command now: choose its profile, or mark the step optional"
 	case "30", "no network service":
 		return true, "no network: check the antenna and the signal"
 	default:

@@ -1,6 +1,7 @@
 package modem
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,10 @@ func (m *Modem) Hangup(ctx context.Context) error {
 	if up, err := m.dcd(); m.isOnHook() && err == nil && up != carrierUp {
 		return nil
 	}
-	return m.hangUp(ctx, false)
+	m.mu.Lock()
+	mayBeOnline := m.silent // and isn't asked a second time
+	m.mu.Unlock()
+	return m.hangUp(ctx, mayBeOnline)
 }
 
 const hintOpen = "the call may still be running and cost money: switch the modem off or pull the telephone cable, then find out why it did not hang up"
@@ -75,24 +79,35 @@ func (m *Modem) hangUp(ctx context.Context, mayBeOnline bool) error {
 		return err
 	}
 	m.mu.Lock()
-	m.conn, m.onHook = nil, true
+	m.conn = nil
 	m.mu.Unlock()
-	m.log.Debug("modem: on-hook")
+	m.seenOnHook(h.tried[len(h.tried)-1])
+	m.log.Debug("modem: on-hook", "proof", m.Proof())
 	return nil
 }
 
+// Proof is what the last confirmed hang-up or OnHook saw that the line is down by,
+// for a person: "DTR low, DCD down", "OK to ATH, DCD unknown". It is "" before the
+// first, and from a dial until the hang-up that follows. It may be called at any time.
+func (m *Modem) Proof() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.onHook {
+		return ""
+	}
+	return m.proof
+}
+
+func (m *Modem) seenOnHook(proof string) {
+	m.mu.Lock()
+	m.proof, m.silent = proof, false
+	m.mu.Unlock()
+	m.setOnHook(true)
+}
+
 func (h *hanging) down(ctx context.Context, mayBeOnline bool) error {
-	if h.dropDTR(ctx) {
-		return nil
-	}
-	if !mayBeOnline && !h.seen && h.sayATH(ctx) {
-		return nil
-	}
-	for range escapeTries {
-		if ctx.Err() != nil || h.m.in.failure() != nil {
-			break
-		}
-		if h.escape(ctx) && h.sayATH(ctx) {
+	for _, by := range h.m.profile.HangupBy {
+		if by == HangupDTR && h.dropDTR(ctx) || by == HangupEscape && h.escapes(ctx, mayBeOnline) {
 			return nil
 		}
 	}
@@ -105,6 +120,27 @@ func (h *hanging) down(ctx context.Context, mayBeOnline bool) error {
 		e.Hint = "the modem says OK to ATH but its carrier signal stays up: if modem or cable holds DCD up for good (AT&C0), set ignore_dcd; else " + hintOpen
 	}
 	return e
+}
+
+// escapes says ATH, after an escape unless the modem is in command state for certain.
+func (h *hanging) escapes(ctx context.Context, mayBeOnline bool) bool {
+	if up, err := h.m.dcd(); err == nil && up == carrierUp {
+		h.seen = true
+	}
+	if !mayBeOnline && !h.seen && h.sayATH(ctx) {
+		return true
+	}
+	// What the port still holds of the call would spoil the guard time.
+	h.m.out.purge(purgeWait)
+	for range escapeTries {
+		if ctx.Err() != nil || h.m.in.failure() != nil {
+			break
+		}
+		if h.escape(ctx) && h.sayATH(ctx) {
+			return true
+		}
+	}
+	return false
 }
 
 const stillUp = "OK to ATH, but DCD is still up"
@@ -158,18 +194,20 @@ func (h *hanging) waitDown(ctx context.Context, limit time.Duration) bool {
 }
 
 // escape brings the modem from data to command state. No octet may go out for the
-// guard time before and after +++; the modem's OK is not asked for, as one that was in
-// command state all along says nothing.
+// guard time before and after +++. The silence before has often passed already, while
+// DTR was low or the far end was to answer PPP's goodbye: it is paid for once. The
+// modem's OK is not asked for, as one that was in command state all along says nothing.
 func (h *hanging) escape(ctx context.Context) bool {
 	m := h.m
-	if !pause(ctx, m.profile.GuardTime) {
+	if quiet := m.out.quiet(); quiet < m.profile.GuardTime && !pause(ctx, m.profile.GuardTime-quiet) {
 		return false
 	}
 	limited, cancel := context.WithTimeout(ctx, m.profile.CommandTimeout)
 	defer cancel()
-	m.record.sent("+++")
-	if _, err := m.out.write(nil, []byte("+++"), limited.Done()); err != nil {
-		h.note("+++ could not be written: %v", err)
+	sequence := bytes.Repeat([]byte{m.profile.EscapeChar}, 3)
+	m.record.sent(string(sequence))
+	if _, err := m.out.write(nil, sequence, limited.Done()); err != nil {
+		h.note("%s could not be written: %v", sequence, err)
 		m.out.purge(purgeWait)
 		return false
 	}
@@ -243,6 +281,9 @@ func (m *Modem) OnHook(ctx context.Context) (bool, error) {
 	m.setDTR(true)
 	r, err := m.command(ctx, "ATH", m.profile.CommandTimeout, onCommand)
 	if err != nil {
+		m.mu.Lock()
+		m.silent = isSilence(err)
+		m.mu.Unlock()
 		return false, err
 	}
 	if r.result != OK {
@@ -251,6 +292,6 @@ func (m *Modem) OnHook(ctx context.Context) (bool, error) {
 	if up, err = m.dcd(); err != nil || up == carrierUp {
 		return false, err
 	}
-	m.setOnHook(true)
+	m.seenOnHook(fmt.Sprintf("%s to ATH, DCD %s", r.line, up))
 	return true, nil
 }

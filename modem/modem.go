@@ -3,11 +3,12 @@
 //
 // The main flow:
 //
-//	port, err := modem.OpenPort("/dev/ttyUSB0", 115200)
+//	port, err := modem.OpenPort(modem.PortOptions{Name: "/dev/ttyUSB0"})
 //	m := modem.New(port, modem.Generic(), modem.Options{})
 //	defer m.Close()
-//	err = m.Init(ctx)                  // AT dialogue by profile
+//	err = m.Init(ctx)                  // AT dialogue by profile, SIM card, network
 //	conn, err := m.Dial(ctx, "5551234") // *DialError says why not
+//	_, _, err = conn.Login(ctx, login)  // in text, where the far end wants it
 //	...                                 // PPP over conn
 //	err = m.Hangup(ctx)                 // *HangupError: the line may still be open
 //
@@ -31,6 +32,7 @@ package modem
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,6 +82,8 @@ type Modem struct {
 	hangups   int                     // Hangups and Closes that wait for the dialogue or hold it
 	conn      *Conn                   // the data phase, until a hang-up was confirmed
 	onHook    bool                    // a hang-up was confirmed and nothing was dialled since
+	proof     string                  // then: what was seen
+	silent    bool                    // it did not answer OnHook: it may be in the data phase of a call
 
 	closing  sync.Once
 	closeErr error
@@ -91,7 +95,8 @@ type Modem struct {
 func New(port Port, p Profile, opt Options) *Modem {
 	m := &Modem{
 		port: port, profile: p.withDefaults(), log: opt.Log,
-		in: newInput(), out: newOutput(port), record: newTranscript(opt.Secrets),
+		in: newInput(), out: newOutput(port),
+		record:   newTranscript(append(slices.Clone(opt.Secrets), p.Network.PIN)),
 		dialogue: make(chan struct{}, 1), stop: make(chan struct{}), pumped: make(chan struct{}),
 	}
 	if m.log == nil {

@@ -21,7 +21,7 @@ func TestOpenPortErrors(t *testing.T) {
 		filepath.Join(t.TempDir(), "ttyUSB9"): "no such port",
 		plain:                                 "not a serial port",
 	} {
-		port, err := OpenPort(name, 9600)
+		port, err := OpenPort(PortOptions{Name: name, Baud: 9600, LockDirs: []string{}})
 		var oe *OpenError
 		if port != nil || !errors.As(err, &oe) || oe.Name != name {
 			t.Fatalf("%v, %v", port, err)
@@ -44,7 +44,7 @@ func TestPseudoTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := OpenPort(name, 115200)
+	port, err := OpenPort(PortOptions{Name: name})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,9 @@ type output struct {
 	// owner is whose octets may go out, nil: the dialogue's. It is looked at with turn
 	// held, so that after a purge no write of a Conn can still slip in.
 	owner atomic.Pointer[Conn]
+
+	begun time.Time
+	last  atomic.Int64 // when the port last took octets, in nanoseconds since begun
 }
 
 type chunk struct {
@@ -35,8 +38,12 @@ type chunk struct {
 }
 
 func newOutput(port Port) *output {
-	return &output{port: port, turn: make(chan struct{}, 1), work: make(chan chunk), idle: make(chan struct{})}
+	return &output{port: port, turn: make(chan struct{}, 1), work: make(chan chunk), idle: make(chan struct{}), begun: time.Now()}
 }
+
+// quiet is how long the port has taken no octets: since its last write ended, as a
+// write that flow control holds may put them in until then.
+func (o *output) quiet() time.Duration { return time.Since(o.begun) - time.Duration(o.last.Load()) }
 
 func (o *output) run(stop <-chan struct{}) {
 	defer close(o.idle)
@@ -60,6 +67,7 @@ func (o *output) all(p []byte, stop <-chan struct{}) error {
 		default:
 		}
 		n, err := o.port.Write(p)
+		o.last.Store(int64(time.Since(o.begun)))
 		if err != nil {
 			return err
 		}

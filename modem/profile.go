@@ -30,10 +30,40 @@ type Profile struct {
 	// know, and the modem's clock and the serial driver's buffers want a margin.
 	GuardTime time.Duration
 
+	// Results is a command body that settles V and X once the init steps are through,
+	// such as V1X4. "": as the steps and the modem's stored settings leave them; both
+	// dialects are understood.
+	Results string
+	// Codes are the maker's own numbers of V0 and the words they stand for, such as
+	// "84": "CONNECT 33600": above 10 every make has its own. Nil: a number that nobody
+	// knows is a connection if the carrier is up.
+	Codes map[string]string
+
+	// HangupBy is the order in which a hang-up is tried. Nil: DTR, then the escape. What
+	// is left out is for a modem that takes it badly: some forget their settings when
+	// DTR drops, some have no escape.
+	HangupBy []HangupMethod
+	// EscapeChar is what the escape sequence is made of, three times. 0: the plus sign
+	// (S2=43).
+	EscapeChar byte
+
+	// Network is what a mobile or satellite modem is asked before it dials. The zero
+	// value asks nothing.
+	Network Network
+
 	// IgnoreDCD is for modems and cables whose carrier signal says nothing (wired high, &C0):
 	// carrier loss is then found by the modem's words, and a hang-up confirmed by OK to ATH.
 	IgnoreDCD bool
 }
+
+// HangupMethod is one way to bring the line down.
+type HangupMethod int
+
+// The ways there are.
+const (
+	HangupDTR    HangupMethod = iota + 1 // DTR low: works whatever the modem is doing
+	HangupEscape                         // guard time, +++, guard time, ATH
+)
 
 // Step is one init command and what must come of it.
 type Step struct {
@@ -65,6 +95,13 @@ func (p Profile) withDefaults() Profile {
 	if p.DialPrefix == "" {
 		p.DialPrefix = "ATDT"
 	}
+	if p.HangupBy == nil {
+		p.HangupBy = []HangupMethod{HangupDTR, HangupEscape}
+	}
+	if p.EscapeChar == 0 {
+		p.EscapeChar = '+'
+	}
+	p.Network = p.Network.withDefaults()
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration

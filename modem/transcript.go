@@ -2,7 +2,6 @@ package modem
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"unicode/utf8"
 )
@@ -14,37 +13,82 @@ const maxTranscript = 16 << 10
 // "-- " what was done to or seen of the control lines. Secrets are masked before
 // anything is kept.
 type transcript struct {
-	mask *strings.Replacer
+	mask mask
 
 	mu   sync.Mutex
 	text []byte
+	all  int64  // octets ever kept
+	wary string // the last line sent, if it held a secret: what comes may be its echo in pieces
 }
 
-func newTranscript(secrets []string) *transcript {
-	var pairs []string
-	for _, s := range secrets {
-		if s != "" {
-			pairs = append(pairs, s, "***")
-		}
-	}
-	return &transcript{mask: strings.NewReplacer(pairs...)}
-}
+func newTranscript(secrets []string) *transcript { return &transcript{mask: newMask(secrets)} }
 
-func (t *transcript) sent(line string)                { t.add("> ", line) }
-func (t *transcript) got(line string)                 { t.add("< ", line) }
-func (t *transcript) note(format string, args ...any) { t.add("-- ", fmt.Sprintf(format, args...)) }
-
-func (t *transcript) add(mark, line string) {
-	line = printable(t.mask.Replace(line))
+func (t *transcript) sent(line string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.wary = ""
+	if t.mask.Replace(line) != line {
+		t.wary = line
+	}
+	t.add("> ", t.mask.Replace(line))
+}
+
+func (t *transcript) got(line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.add("< ", t.hide(line))
+}
+
+func (t *transcript) note(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.add("-- ", t.mask.Replace(fmt.Sprintf(format, args...)))
+}
+
+// clean is what of a modem's or a peer's words may be shown.
+func (t *transcript) clean(text string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.hide(text)
+}
+
+func (t *transcript) hide(line string) string {
+	if t.wary == "" {
+		return t.mask.Replace(line)
+	}
+	return t.mask.pieces(line, t.wary)
+}
+
+func (t *transcript) add(mark, line string) {
+	line = printable(line)
 	t.text = append(append(append(t.text, mark...), line...), '\n')
+	t.all += int64(len(mark) + len(line) + 1)
 	if over := len(t.text) - maxTranscript; over > 0 {
 		for over < len(t.text) && t.text[over-1] != '\n' {
 			over++
 		}
 		t.text = append(t.text[:0], t.text[over:]...)
 	}
+}
+
+// mark is a place in the transcript, for fold.
+func (t *transcript) mark() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all
+}
+
+// fold takes back what was said since mark if it is what was said before, and returns it: a
+// modem that is asked every other second for a minute must not push everything else out.
+func (t *transcript) fold(mark int64, before string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := min(int(t.all-mark), len(t.text))
+	said := string(t.text[len(t.text)-n:])
+	if said == before {
+		t.text = t.text[:len(t.text)-n]
+	}
+	return said
 }
 
 // String returns what is kept.

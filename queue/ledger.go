@@ -21,6 +21,17 @@ type Phase struct {
 	Cost string `json:"cost,omitempty"`
 }
 
+// Traffic is what of a call's octets was of use. All are octets as IP saw them: the
+// wire has less for headers that were compressed, and more for framing.
+type Traffic struct {
+	UpIP        int64 `json:"up_ip"`      // whole packets, from us
+	UpPayload   int64 `json:"up_payload"` // what TCP and UDP carried in them
+	UpResent    int64 `json:"up_resent"`  // payload that had crossed before
+	DownIP      int64 `json:"down_ip"`    // the same, to us
+	DownPayload int64 `json:"down_payload"`
+	DownResent  int64 `json:"down_resent"`
+}
+
 // Call is a row of the ledger: one call, from dialling to on-hook.
 type Call struct {
 	ID     uint64 `json:"id"` // given by BeginCall, from 1 on; never given twice
@@ -33,8 +44,9 @@ type Call struct {
 	Connected time.Time `json:"connected,omitzero"`
 	Ended     time.Time `json:"ended,omitzero"`
 	Phases    []Phase   `json:"phases,omitempty"`
-	Up        int64     `json:"up,omitempty"`   // octets on the wire after CONNECT, from us
-	Down      int64     `json:"down,omitempty"` // the same, to us
+	Up        int64     `json:"up,omitempty"`      // octets on the wire after CONNECT, from us
+	Down      int64     `json:"down,omitempty"`    // the same, to us
+	Traffic   *Traffic  `json:"traffic,omitempty"` // what of that was of use; nil: not known
 	// Metered is the time that is charged (nanoseconds in the row), Units the
 	// billing units it makes, Cost the price as exact decimal text ("12.40") in
 	// Currency.
@@ -114,6 +126,25 @@ func (q *Queue) Calls(limit int) ([]Call, error) {
 		return nil
 	})
 	return calls, err
+}
+
+// Call gives one call; 0 is the newest. ErrNotFound when there is none.
+func (q *Queue) Call(id uint64) (Call, error) {
+	var c Call
+	err := q.view(func(tx *bbolt.Tx) error {
+		key := callKey(id)
+		row := bucketCalls.in(tx).Get(key)
+		if id == 0 {
+			key, row = bucketCalls.in(tx).Cursor().Last()
+		}
+		if row == nil {
+			return fmt.Errorf("call %d: %w", id, ErrNotFound)
+		}
+		var err error
+		c, err = decodeCall(key, row)
+		return err
+	})
+	return c, err
 }
 
 // Unfinished lists the calls without an end, oldest first: what was under way

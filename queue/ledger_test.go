@@ -35,6 +35,15 @@ func TestLedger(t *testing.T) {
 	if got, err := q.Calls(2); err != nil || !reflect.DeepEqual(got, []Call{calls[2], done}) {
 		t.Errorf("Calls(2): %+v, %v", got, err)
 	}
+	if got, err := q.Call(done.ID); err != nil || !reflect.DeepEqual(got, done) {
+		t.Errorf("Call(%d): %+v, %v", done.ID, got, err)
+	}
+	if got, err := q.Call(0); err != nil || !reflect.DeepEqual(got, calls[2]) {
+		t.Errorf("Call(0): %+v, %v", got, err)
+	}
+	if _, err := q.Call(99); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a call that isn't there: %v", err)
+	}
 	if got, err := q.Calls(0); err != nil || len(got) != 3 {
 		t.Errorf("Calls(0): %d, %v", len(got), err)
 	}

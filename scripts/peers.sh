@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests talk to, where it is missing: Dovecot's POP3 server,
-# Postfix, slirp, and pppd with the user-mode Linux it runs in. It can do so on Debian, as root. Elsewhere, and if that fails,
-# it says what the tests will have to do without, and that is no error: the tests
+# Postfix, slirp, pppd with a user-mode Linux that has PPP, ip and nft. It can do so
+# on Debian, as root. Elsewhere, and if that fails, it says what the tests will have to do without, and that is no error: the tests
 # that need it skip with a clear line, or fail if CI=true.
 #
 # No service is started and nothing is configured; the tests start their own.
@@ -11,12 +11,10 @@ PATH=$PATH:/usr/sbin:/sbin:/usr/lib/dovecot:/usr/libexec/dovecot:/usr/local/sbin
 policy=/usr/sbin/policy-rc.d
 kept=$policy.before-outpost
 
-peers="pop3-login:dovecot-pop3d postconf:postfix slirp-fullbolt:slirp"
+# pppd itself may be run by the group dip only, but chat comes with it.
+peers="pop3-login:dovecot-pop3d postconf:postfix slirp-fullbolt:slirp chat:ppp ip:iproute2 nft:nftables"
 case $(uname -m) in
-x86_64 | i?86)
-	# pppd itself may be run by the group dip only.
-	peers="$peers linux.uml:user-mode-linux chat:ppp"
-	;;
+x86_64 | i?86) peers="$peers linux.uml:user-mode-linux" ;;
 *) echo "peers: user-mode Linux is for PCs only; the tests that need it will not run" >&2 ;;
 esac
 
@@ -56,7 +54,7 @@ install() {
 }
 
 # go test says nothing of tests that are skipped, so it is said here.
-[ "$(id -u)" = 0 ] || echo "peers: postfix runs as root only; the tests that need it will not run" >&2
+[ "$(id -u)" = 0 ] || echo "peers: postfix and network namespaces are for root only; the tests that need them will not run" >&2
 [ -n "$(absent)" ] || exit 0
 
 if ! command -v apt-get >/dev/null || [ ! -e /etc/debian_version ]; then

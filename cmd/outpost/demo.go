@@ -18,6 +18,7 @@ import (
 	"outpost/internal/config"
 	"outpost/internal/control"
 	"outpost/internal/isp"
+	"outpost/modem"
 	"outpost/modem/modemtest"
 )
 
@@ -130,7 +131,7 @@ func (d *demo) build() (err error) {
 	d.modem = modemtest.New(d.preset.modem())
 	d.office, err = openOffice(d.cfg, opening{
 		log:  d.log,
-		port: func(string, int) (serial.Port, error) { return d.modem.Port(), nil },
+		port: func(modem.PortOptions) (serial.Port, error) { return d.modem.Port(), nil },
 	})
 	return err
 }

@@ -31,6 +31,7 @@ const (
 	exitUsage      = 2 // the command line or the configuration is wrong
 	exitNotRunning = 3 // the daemon does not answer
 	exitNoCall     = 4 // no call was placed because there was nothing to do
+	exitLineOpen   = 5 // a line isn't confirmed to be down: it may be costing money
 )
 
 // version is set by the linker; see the Makefile.
@@ -84,6 +85,9 @@ func run(ctx context.Context, args []string, io stdio) int {
 	case errors.Is(err, control.ErrNotRunning):
 		fmt.Fprintln(io.err, "hint: start it with: outpost serve --config FILE")
 		return exitNotRunning
+	case errors.Is(err, control.ErrSilent):
+		fmt.Fprintln(io.err, "hint: it hangs or was stopped; outpost hangup makes sure that no line is open")
+		return exitNotRunning
 	}
 	return exitFailed
 }
@@ -97,7 +101,8 @@ Outpost takes the office's mail all day, places one call, moves everything both
 ways at once, hangs up, and writes down what it cost.
 
 Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 the
-daemon is not running, 4 no call was needed.`),
+daemon is not running, 4 no call was needed, 5 a line is not confirmed to be
+down and may be costing money.`),
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -107,7 +112,7 @@ daemon is not running, 4 no call was needed.`),
 	root.SetErr(io.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
 	root.PersistentFlags().StringP("config", "c", defaultConfig, "configuration file")
-	root.AddCommand(demoCommand(), serveCommand(), connectCommand(), statusCommand(), queueCommand(),
-		callsCommand(), checkCommand(), passwdCommand())
+	root.AddCommand(demoCommand(), serveCommand(), connectCommand(), hangupCommand(), statusCommand(), queueCommand(),
+		callsCommand(), checkCommand(), passwdCommand(), modemCommand())
 	return root
 }

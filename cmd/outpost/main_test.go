@@ -17,6 +17,7 @@ import (
 	"go.bug.st/serial"
 
 	"outpost/internal/config"
+	"outpost/modem"
 )
 
 // Environment variables by which a test runs this binary as the program.
@@ -47,7 +48,7 @@ func serveAndDie(path string, n int) int {
 	var steps atomic.Int64
 	err = serve(ctx, cfg, opening{
 		log:  slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		port: func(string, int) (serial.Port, error) { return nil, errors.New("there is no modem in this test") },
+		port: func(modem.PortOptions) (serial.Port, error) { return nil, errors.New("there is no modem in this test") },
 		step: func(string) error {
 			if steps.Add(1) == int64(n) {
 				self, err := os.FindProcess(os.Getpid())

@@ -14,7 +14,6 @@ import (
 	"outpost/internal/config"
 	"outpost/internal/control"
 	"outpost/internal/dispatch"
-	"outpost/internal/link"
 	"outpost/internal/mailroom"
 	"outpost/internal/schedule"
 	"outpost/internal/session"
@@ -36,17 +35,20 @@ type office struct {
 	queue    *queue.Queue
 	mailroom *mailroom.Mailroom
 	door     *smtpd.Server
-	lines    []*link.ModemLine
+	lines    []line
 	dispatch *dispatch.Dispatcher
 	feed     dispatch.Feed
 	wake     chan struct{} // there is mail for the mailroom
+
+	mu   sync.Mutex
+	seen []control.LineDown // each line, as the last reset saw it
 }
 
 // opening is what the outside gives an office besides its configuration.
 type opening struct {
 	log *slog.Logger
 	// port opens a serial port; the demo has one that needs no hardware.
-	port func(name string, baud int) (serial.Port, error)
+	port func(modem.PortOptions) (serial.Port, error)
 	// step is called before each durable step; nil for none. Tests stop there.
 	step func(string) error
 }
@@ -158,13 +160,18 @@ func stopped(cause error) bool {
 // reset makes sure that every line is on-hook and closes the rows of calls that
 // a crash cut off or whose hang-up was not confirmed.
 func (o *office) reset(ctx context.Context) error {
+	o.mu.Lock()
+	o.seen = nil // until it is seen anew
+	o.mu.Unlock()
 	open, err := o.queue.Unfinished()
 	if err != nil {
 		return err
 	}
 	var faults []error
+	var seen []control.LineDown
 	for _, l := range o.lines {
 		err := l.Reset(ctx)
+		seen = append(seen, lineDown(l, err))
 		calling := slices.ContainsFunc(open, func(c queue.Call) bool { return c.Line == l.Name() })
 		switch {
 		case err == nil:
@@ -178,10 +185,13 @@ func (o *office) reset(ctx context.Context) error {
 			faults = append(faults, err)
 		}
 	}
+	o.mu.Lock()
+	o.seen = seen
+	o.mu.Unlock()
 	if err := errors.Join(faults...); err != nil {
 		return err
 	}
-	return session.CloseInterrupted(ctx, o.queue, o.tariffs())
+	return session.CloseInterrupted(ctx, o.queue, tariffsOf(o.cfg))
 }
 
 // absent says that an error is only about a port that isn't there.
@@ -191,9 +201,9 @@ func absent(err error) bool {
 	return errors.As(err, &port) && port.Absent() && !errors.As(err, &open)
 }
 
-func (o *office) tariffs() map[string]tariff.Tariff {
+func tariffsOf(cfg *config.Config) map[string]tariff.Tariff {
 	byLine := make(map[string]tariff.Tariff)
-	for _, l := range o.cfg.Lines {
+	for _, l := range cfg.Lines {
 		byLine[l.Name] = tariffOf(l.Tariff)
 	}
 	return byLine
@@ -202,8 +212,8 @@ func (o *office) tariffs() map[string]tariff.Tariff {
 // daemon is what the control socket serves.
 func (o *office) daemon() control.Daemon {
 	return control.Daemon{
-		Status: o.status, Queue: o.queue.List, Calls: o.queue.Calls,
-		Connect: o.dispatch.Connect, Events: o.feed.Listen,
+		Status: o.status, Queue: o.queue.List, Calls: o.queue.Calls, Call: o.queue.Call,
+		Connect: o.dispatch.Connect, Hangup: o.hangup, Events: o.feed.Listen,
 	}
 }
 

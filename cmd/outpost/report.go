@@ -28,6 +28,10 @@ func printCall(w io.Writer, c queue.Call) {
 	fmt.Fprintf(t, "line up\t%.1f\t%d\t%d\t%s\t\n", c.Metered.Seconds(), c.Up, c.Down, money(c.Cost, c.Currency))
 	_ = t.Flush()
 
+	if t := c.Traffic; t != nil && c.Up > 0 && c.Down > 0 {
+		fmt.Fprintf(w, "\nof use:  %s, %s\n", useful("up", c.Up, t.UpPayload, t.UpResent), useful("down", c.Down, t.DownPayload, t.DownResent))
+	}
+
 	fmt.Fprintf(w, "\n%d messages sent (%s), %d collected (%s), %d deleted at the provider\n",
 		c.Sent, size(c.SentBytes), c.Collected, size(c.CollectedBytes), c.Deleted)
 	switch {
@@ -35,6 +39,8 @@ func printCall(w io.Writer, c queue.Call) {
 		fmt.Fprintln(w, "the call has not ended, or was cut off with the computer")
 	case c.OnHook && c.Connected.IsZero():
 		fmt.Fprintln(w, "the line was not answered, and is down")
+	case c.OnHook && c.Number == "": // nothing was dialled
+		fmt.Fprintln(w, "the line is confirmed to be down")
 	case c.OnHook:
 		fmt.Fprintln(w, "the modem confirmed on-hook")
 	default:
@@ -47,6 +53,16 @@ func printCall(w io.Writer, c queue.Call) {
 	for _, p := range c.Problems {
 		fmt.Fprintln(w, "problem:", p)
 	}
+}
+
+// useful says what of a direction's octets was payload, and what of that was paid for
+// twice.
+func useful(way string, octets, payload, resent int64) string {
+	s := fmt.Sprintf("%s %d bytes (%.0f %%)", way, payload, 100*float64(payload)/float64(octets))
+	if resent > 0 {
+		s += fmt.Sprintf(" and %d sent twice", resent)
+	}
+	return s
 }
 
 func money(amount, currency string) string { return strings.TrimSpace(amount + " " + currency) }

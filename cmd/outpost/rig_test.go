@@ -60,7 +60,7 @@ func (c cable) GetModemStatusBits() (*serial.ModemStatusBits, error) {
 
 // newRig makes the provider with its mail and the line; the office is opened by
 // open.
-func newRig(t *testing.T, provider isp.Options, line modemtest.Options) *rig {
+func newRig(t *testing.T, provider isp.Options, line modemtest.Options, door ...modemtest.Login) *rig {
 	t.Helper()
 	keys, err := authority()
 	if err != nil {
@@ -78,7 +78,11 @@ func newRig(t *testing.T, provider isp.Options, line modemtest.Options) *rig {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	answering := make(chan error, 1)
-	go func() { answering <- p.Answer(ctx, r.modem) }()
+	var answerer isp.Answerer = r.modem
+	if len(door) > 0 { // a log-in in text before PPP
+		answerer = door[0].At(r.modem)
+	}
+	go func() { answering <- p.Answer(ctx, answerer) }()
 	t.Cleanup(func() {
 		r.close()
 		cancel()
@@ -167,9 +171,9 @@ func (r *rig) open(text string) *rig {
 }
 
 // port opens the serial port.
-func (r *rig) port(name string, _ int) (serial.Port, error) {
+func (r *rig) port(opt modem.PortOptions) (serial.Port, error) {
 	if r.portGone.Load() {
-		return nil, &modem.OpenError{Name: name, Err: fs.ErrNotExist}
+		return nil, &modem.OpenError{Name: opt.Name, Err: fs.ErrNotExist}
 	}
 	return cable{r.modem.Port(), r}, nil
 }

@@ -31,6 +31,7 @@ on-hook, because a crash may have left one open.`,
 			if err != nil {
 				return err
 			}
+			keepRunning()
 			w := newLogWriter(cmd.ErrOrStderr())
 			defer w.flush()
 			return serve(cmd.Context(), cfg, opening{log: logger(cfg.Log, w), port: modem.OpenPort})
@@ -47,6 +48,11 @@ func serve(ctx context.Context, cfg *config.Config, with opening) error {
 	if err != nil {
 		return err
 	}
+	release, err := claimPID(cfg.Storage.Socket)
+	if err != nil {
+		return errors.Join(err, o.close())
+	}
+	defer release()
 	d, err := o.listen(ctx)
 	if err == nil {
 		err = o.run(ctx, d)

@@ -57,6 +57,9 @@ func printStatus(w io.Writer, s control.Status) {
 	if s.Last != nil {
 		fmt.Fprintf(w, "last call:  %s, %d sent, %d collected, %s, %s\n", s.Last.Begun.Local().Format(time.DateTime),
 			s.Last.Sent, s.Last.Collected, s.Last.Metered.Round(time.Second), money(s.Last.Cost, s.Last.Currency))
+		for _, problem := range s.Last.Problems {
+			fmt.Fprintf(w, "problem:    %s\n", problem)
+		}
 	}
 	if s.Error != "" {
 		fmt.Fprintf(w, "trouble:    %s\n", s.Error)
@@ -121,11 +124,13 @@ func stateOf(r queue.Recipient) string {
 
 func callsCommand() *cobra.Command {
 	var limit int
+	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "calls",
-		Short:   "Show the ledger: what the last calls moved and cost",
-		Example: "  outpost calls --limit 5",
-		Args:    cobra.NoArgs,
+		Use:   "calls",
+		Short: "Show the ledger: what the last calls moved and cost",
+		Example: `  outpost calls --limit 5
+  outpost calls show 17`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := clientOf(cmd)
 			if err != nil {
@@ -134,6 +139,9 @@ func callsCommand() *cobra.Command {
 			calls, err := client.Calls(cmd.Context(), limit)
 			if err != nil {
 				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), calls)
 			}
 			for i, c := range calls {
 				if i > 0 {
@@ -145,5 +153,7 @@ func callsCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&limit, "limit", 1, "how many calls, newest first")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "the rows as JSON, newest first; durations in nanoseconds")
+	cmd.AddCommand(callsShowCommand())
 	return cmd
 }

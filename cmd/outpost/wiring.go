@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -100,45 +101,53 @@ func authenticator(users []config.User) func(user, password string) bool {
 }
 
 // routes makes the configured lines.
-func (o *office) routes(open func(name string, baud int) (serial.Port, error)) []session.Route {
+func (o *office) routes(open func(modem.PortOptions) (serial.Port, error)) []session.Route {
 	routes := make([]session.Route, 0, len(o.cfg.Lines))
+	makes := workshop{cfg: o.cfg, open: open, interrupted: o.interrupted, memory: o.queue, log: o.log}
 	for _, l := range o.cfg.Lines {
-		line := link.NewModemLine(link.ModemConfig{
-			Name: l.Name, Number: l.Number,
-			Open:    func() (serial.Port, error) { return open(l.Port, l.Baud) },
-			Profile: profileOf(o.cfg.Modem(l)), Secrets: secretsOf(o.cfg.Modem(l)),
-			PPP:  ppp.Config{User: l.User, Password: l.Password},
-			Rate: l.RateBPS, RTT: l.RoundTrip(), Log: o.log,
-		})
+		line := makes.line(l)
 		o.lines = append(o.lines, line)
 		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes})
 	}
 	return routes
 }
 
-func profileOf(m config.Modem) modem.Profile {
-	p := modem.Profile{
-		Name: m.Name, DialPrefix: m.DialPrefix, DialSuffix: m.DialSuffix,
-		DialTimeout:    seconds(m.DialTimeoutSeconds),
-		CommandTimeout: seconds(m.CommandTimeoutSeconds),
-		GuardTime:      time.Duration(m.GuardTimeMS) * time.Millisecond,
-		DTRTimeout:     time.Duration(m.DTRTimeoutMS) * time.Millisecond,
-		IgnoreDCD:      m.IgnoreDCD,
+// modemConfig is what makes a line that is dialled.
+func modemConfig(cfg *config.Config, l config.Line, open func(modem.PortOptions) (serial.Port, error), log *slog.Logger) link.ModemConfig {
+	profile, numbers := profileOf(cfg.Modem(l)), l.Dialled()
+	mobile(cfg, l, &profile)
+	return link.ModemConfig{
+		Name: l.Name, Number: numbers[0], Others: numbers[1:], Login: loginOf(l),
+		Open:    func() (serial.Port, error) { return open(portOptions(l, log)) },
+		Profile: profile, Secrets: secretsOf(cfg.Modem(l), l),
+		PPP:  ppp.Config{User: l.User, Password: l.Password, ACCM: accm(l), Compress: plain(cfg)},
+		Rate: l.RateBPS, RTT: l.RoundTrip(), Log: log,
 	}
-	for _, s := range m.Init {
-		p.Init = append(p.Init, modem.Step{Send: s.Send, Expect: s.Expect, Timeout: seconds(s.TimeoutSeconds), Optional: s.Optional})
-	}
-	return p
 }
 
-// secretsOf are the commands that must not show, such as one with a PIN.
-func secretsOf(m config.Modem) (secrets []string) {
-	for _, s := range m.Init {
-		if s.Secret {
-			secrets = append(secrets, s.Send)
+// portOptions are a line's port and what is told of it.
+func portOptions(l config.Line, log *slog.Logger) modem.PortOptions {
+	return modem.PortOptions{Name: l.Port, Baud: l.Baud, Flow: modem.Flow(l.FlowControl), Note: func(text string) {
+		log.Warn("serial port", "line", l.Name, "port", l.Port, "note", text)
+	}}
+}
+
+// plain says that all mail crosses the line in the clear, where compression helps.
+func plain(cfg *config.Config) bool {
+	for _, b := range cfg.Boxes {
+		if b.TLS != config.TLSNone {
+			return false
 		}
 	}
-	return secrets
+	return cfg.Smarthost == nil || cfg.Smarthost.TLS == config.TLSNone
+}
+
+// accm is what must not come over a line as data because its flow control takes it.
+func accm(l config.Line) uint32 {
+	if modem.Flow(l.FlowControl) == modem.XONXOFF {
+		return modem.XONXOFFMap
+	}
+	return 0
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -9,14 +9,17 @@ import (
 	"time"
 
 	"outpost/internal/schedule"
+	"outpost/modem"
 
 	"github.com/shopspring/decimal"
 	"golang.org/x/crypto/bcrypt"
 )
 
-// The words of a server's tls key.
+// TLSNone is a server's tls key where nothing is encrypted.
+const TLSNone = "none"
+
+// The other words of that key.
 const (
-	tlsNone     = "none"
 	tlsImplicit = "implicit"
 	tlsStart    = "starttls"
 )
@@ -157,8 +160,8 @@ func (s Server) check(where string, f *Faults) {
 	if s.Port < 1 || s.Port > 65535 {
 		f.add(where+".port", strconv.Itoa(s.Port), "must be 1 to 65535")
 	}
-	oneOf(f, where+".tls", s.TLS, tlsImplicit, tlsStart, tlsNone)
-	if s.TLS == tlsNone && s.Password != "" && !s.AllowPlain {
+	oneOf(f, where+".tls", s.TLS, tlsImplicit, tlsStart, TLSNone)
+	if s.TLS == TLSNone && s.Password != "" && !s.AllowPlain {
 		f.add(where+".tls", s.TLS, "the password would cross the line readable by all; use implicit or starttls, or say allow_plain_password = true")
 	}
 	if s.User != "" && s.Password == "" {
@@ -215,17 +218,14 @@ func (c *Config) checkLines(f *Faults) {
 	names := make(map[string]bool)
 	for i, l := range c.Lines {
 		where := l.where(i)
-		oneOf(f, where+".kind", l.Kind, "modem")
+		oneOf(f, where+".kind", l.Kind, KindModem, KindPPPD, KindNet)
+		l.checkKind(where, f)
 		if names[l.Name] {
 			f.add(where+".name", l.Name, "there is a line of that name already")
 		}
 		names[l.Name] = true
-		if l.Port == "" {
-			f.add(where+".port", "", "name the serial port, such as /dev/ttyUSB0, /dev/serial/by-id/... or COM3")
-		}
-		positive(f, where+".baud", int64(l.Baud))
-		if l.Number == "" || strings.ContainsAny(l.Number, "\r\n") {
-			f.add(where+".number", quote(l.Number), "name the number to dial, such as 0,5551234 or *99#")
+		if l.dials() {
+			l.checkDialled(where, f)
 		}
 		if l.RateBPS < 0 || l.RoundTripMS < 0 {
 			f.add(where+".rate_bps", "", "rate_bps and round_trip_ms must be 0 (not known) or more")
@@ -234,6 +234,16 @@ func (c *Config) checkLines(f *Faults) {
 		between(f, where+".max_call_minutes", l.MaxCallMinutes, 1, maxMinutes)
 		l.Tariff.check(where+".tariff", f)
 	}
+}
+
+// checkDialled is for lines with a modem.
+func (l Line) checkDialled(where string, f *Faults) {
+	if err := modem.CheckPortName(l.Port); err != nil {
+		f.add(where+".port", quote(l.Port), "%v", err)
+	}
+	oneOf(f, where+".flow_control", l.FlowControl, string(modem.RTSCTS), string(modem.XONXOFF), string(modem.NoFlow))
+	positive(f, where+".baud", int64(l.Baud))
+	l.checkDialogue(where, f)
 }
 
 func (t Tariff) check(where string, f *Faults) {
@@ -255,20 +265,5 @@ func (c *Config) checkSchedule(f *Faults) {
 		if _, err := schedule.Parse([]string{expr}, nil); err != nil {
 			f.add("schedule.calls", "", "%v", err)
 		}
-	}
-}
-
-func (m Modem) check(where string, f *Faults) {
-	if len(m.Init) == 0 {
-		f.add(where, "", "a profile needs at least one [[init]] step, such as send = \"ATZ\"")
-	}
-	for i, s := range m.Init {
-		if s.Send == "" || strings.ContainsAny(s.Send, "\r\n") {
-			f.add(fmt.Sprintf("%s: init %d.send", where, i+1), quote(s.Send), "must be one AT command")
-		}
-	}
-	for key, n := range map[string]int{"dial_timeout_seconds": m.DialTimeoutSeconds, "command_timeout_seconds": m.CommandTimeoutSeconds,
-		"guard_time_ms": m.GuardTimeMS, "dtr_timeout_ms": m.DTRTimeoutMS} {
-		between(f, where+"."+key, n, 0, maxSeconds)
 	}
 }

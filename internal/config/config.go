@@ -90,22 +90,55 @@ type Server struct {
 	Silence      int    `toml:"silence_seconds"`
 }
 
-// Line is a configured way up.
+// Line is a configured way up. A key with kinds in its tag has a meaning on lines
+// of those kinds only.
 type Line struct {
-	Name           string `toml:"name"`
-	Kind           string `toml:"kind"`
-	Port           string `toml:"port"`
-	Baud           int    `toml:"baud"`
-	Modem          string `toml:"modem"`
-	Number         string `toml:"number"`
-	User           string `toml:"user"`
-	Password       string `toml:"password"`
-	PasswordFile   string `toml:"password_file"`
-	RateBPS        int    `toml:"rate_bps"`
-	RoundTripMS    int    `toml:"round_trip_ms"`
-	Boxes          int    `toml:"boxes_at_once"`
-	MaxCallMinutes int    `toml:"max_call_minutes"`
-	Tariff         Tariff `toml:"tariff"`
+	Name           string      `toml:"name"`
+	Kind           string      `toml:"kind"`
+	Port           string      `toml:"port" kind:"modem pppd"`
+	Baud           int         `toml:"baud" kind:"modem pppd"`
+	FlowControl    string      `toml:"flow_control" kind:"modem pppd"`
+	Modem          string      `toml:"modem" kind:"modem pppd"`
+	Number         string      `toml:"number" kind:"modem pppd"`
+	Numbers        []string    `toml:"numbers" kind:"modem pppd"`
+	APN            string      `toml:"apn" kind:"modem pppd"`
+	PDPType        string      `toml:"pdp_type" kind:"modem pppd"`
+	CID            int         `toml:"cid" kind:"modem pppd"`
+	PIN            string      `toml:"pin" kind:"modem pppd"`
+	PINFile        string      `toml:"pin_file" kind:"modem pppd"`
+	Roaming        *bool       `toml:"roaming" kind:"modem pppd"`
+	MinSignal      int         `toml:"minimum_signal" kind:"modem pppd"`
+	Country        string      `toml:"country" kind:"modem pppd"`
+	Volume         string      `toml:"volume" kind:"modem pppd"`
+	LoginAbort     []string    `toml:"login_abort" kind:"modem pppd"`
+	Login          []LoginStep `toml:"login" kind:"modem pppd"`
+	User           string      `toml:"user" kind:"modem pppd"`
+	Password       string      `toml:"password" kind:"modem pppd"`
+	PasswordFile   string      `toml:"password_file" kind:"modem pppd"`
+	DefaultRoute   bool        `toml:"default_route" kind:"pppd"`
+	Unit           int         `toml:"unit" kind:"pppd"`
+	PPPDOptions    []string    `toml:"pppd_options" kind:"pppd"`
+	Guard          bool        `toml:"guard" kind:"pppd net"`
+	Interface      string      `toml:"interface" kind:"net"`
+	UpCommand      []string    `toml:"up_command" kind:"net"`
+	DownCommand    []string    `toml:"down_command" kind:"net"`
+	CommandSeconds int         `toml:"command_seconds" kind:"net"`
+	AddressSeconds int         `toml:"address_seconds" kind:"net"`
+	DNS            []string    `toml:"dns" kind:"net"`
+	RateBPS        int         `toml:"rate_bps"`
+	RoundTripMS    int         `toml:"round_trip_ms"`
+	Boxes          int         `toml:"boxes_at_once"`
+	MaxCallMinutes int         `toml:"max_call_minutes"`
+	Tariff         Tariff      `toml:"tariff"`
+}
+
+// LoginStep is one step of the log-in in text that a far end may hold before PPP.
+type LoginStep struct {
+	Expect         string `toml:"expect"`
+	Send           string `toml:"send"`
+	NoReturn       bool   `toml:"no_return"`
+	Secret         bool   `toml:"secret"`
+	TimeoutSeconds int    `toml:"timeout_seconds"`
 }
 
 // Tariff is what a line costs. Amounts are decimal text, never floats.
@@ -129,31 +162,6 @@ type Log struct {
 	Level  string `toml:"level"`
 	Format string `toml:"format"`
 }
-
-// Modem is a modem profile, from configs/modems or a file of the user's.
-type Modem struct {
-	Name                  string      `toml:"name"`
-	DialPrefix            string      `toml:"dial_prefix"`
-	DialSuffix            string      `toml:"dial_suffix"`
-	DialTimeoutSeconds    int         `toml:"dial_timeout_seconds"`
-	CommandTimeoutSeconds int         `toml:"command_timeout_seconds"`
-	GuardTimeMS           int         `toml:"guard_time_ms"`
-	DTRTimeoutMS          int         `toml:"dtr_timeout_ms"`
-	IgnoreDCD             bool        `toml:"ignore_dcd"`
-	Init                  []ModemStep `toml:"init"`
-}
-
-// ModemStep is one command of a modem's initialisation.
-type ModemStep struct {
-	Send           string `toml:"send"`
-	Expect         string `toml:"expect"`
-	TimeoutSeconds int    `toml:"timeout_seconds"`
-	Optional       bool   `toml:"optional"`
-	Secret         bool   `toml:"secret"`
-}
-
-// Modem gives the profile that a line names.
-func (c *Config) Modem(line Line) Modem { return c.profiles[line.Modem] }
 
 // Patience is how long the server may be silent before it is given up.
 func (s Server) Patience() time.Duration { return time.Duration(s.Silence) * time.Second }

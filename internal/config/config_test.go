@@ -51,20 +51,42 @@ func TestSampleIsLoaded(t *testing.T) {
 	}
 }
 
+// exampled is the sample with the lines of the other kinds switched on.
+func exampled() string {
+	return regexp.MustCompile(`(?m)^##`).ReplaceAllString(string(configs.Sample), "")
+}
+
+// The examples of lines of the other kinds load when they are switched on.
+func TestSampleHasEveryKind(t *testing.T) {
+	kinds := make(map[string]Line)
+	for _, l := range parse(t, exampled()).Lines {
+		kinds[l.Kind] = l
+	}
+	if len(kinds) != 3 || len(kinds[KindNet].UpCommand) == 0 || kinds[KindPPPD].Unit != 87 || kinds[KindModem].Port == "" {
+		t.Errorf("kinds %+v", kinds)
+	}
+	if c := parse(t, exampled()); c.Modem(c.Lines[2]).Name == "" {
+		t.Error("a pppd line has no modem profile")
+	}
+	if got := kinds[KindNet].NameServers(); len(got) != 2 {
+		t.Errorf("name servers %v", got)
+	}
+}
+
 // optional matches a key that the sample shows with its default.
 var optional = regexp.MustCompile(`(?m)^#(\w+ = .*)$`)
 
 // Each optional key that the sample shows must load, and say the default that
 // really holds: loading it must change nothing.
 func TestSampleShowsTheDefaults(t *testing.T) {
-	text := string(configs.Sample)
+	text := exampled()
 	shown := optional.FindAllString(text, -1)
 	if len(shown) < 15 {
 		t.Fatalf("found only %d optional keys", len(shown))
 	}
 	// These name a file or stand for "the other of two keys"; they cannot be
 	// switched on together with the rest.
-	skip := regexp.MustCompile(`^#(ca_file|password_file|cert_file|key_file|socket|allow_plain_password) `)
+	skip := regexp.MustCompile(`^#(ca_file|password_file|pin_file|cert_file|key_file|socket|allow_plain_password) `)
 	all := optional.ReplaceAllStringFunc(text, func(line string) string {
 		if skip.MatchString(line) {
 			return line
@@ -83,6 +105,11 @@ func TestSampleShowsTheDefaults(t *testing.T) {
 	if len(got.SMTP.ListenTLS) == 0 {
 		got.SMTP.ListenTLS = nil // an empty list and none mean the same
 	}
+	for i := range got.Lines {
+		if l := &got.Lines[i]; len(l.Numbers)+len(l.LoginAbort) == 0 {
+			l.Numbers, l.LoginAbort = nil, nil
+		}
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("switching on the shown defaults changes the configuration:\n got %+v\nwant %+v", got, want)
 	}
@@ -90,7 +117,7 @@ func TestSampleShowsTheDefaults(t *testing.T) {
 
 // Every key of the structs stands in the sample's text.
 func TestSampleIsComplete(t *testing.T) {
-	text := string(configs.Sample)
+	text := exampled()
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for typ.Kind() == reflect.Slice || typ.Kind() == reflect.Pointer {
@@ -101,7 +128,7 @@ func TestSampleIsComplete(t *testing.T) {
 		}
 		for f := range typ.Fields() {
 			key, ok := f.Tag.Lookup("toml")
-			if ok && !regexp.MustCompile(`(?m)(^#?`+key+` = |\[`+key+`\]|\.`+key+`\])`).MatchString(text) {
+			if ok && !regexp.MustCompile(`(?m)(^#?\s*`+key+` = |\[`+key+`\]|\.`+key+`\])`).MatchString(text) {
 				t.Errorf("configs/outpost.toml does not show %s.%s", typ.Name(), key)
 			}
 			if f.IsExported() {
@@ -110,6 +137,66 @@ func TestSampleIsComplete(t *testing.T) {
 		}
 	}
 	walk(reflect.TypeFor[Config]())
+}
+
+// The generic profile is the manual of a profile: every key stands there, and what it
+// shows as a default is one.
+func TestGenericShowsEveryKey(t *testing.T) {
+	text, err := configs.Modems.ReadFile("modems/generic.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		if typ.Kind() == reflect.Slice {
+			typ = typ.Elem()
+		}
+		if typ.Kind() != reflect.Struct {
+			return
+		}
+		for f := range typ.Fields() {
+			key := f.Tag.Get("toml")
+			if !regexp.MustCompile(`(?m)(^#?` + key + ` = |\[` + key + `\])`).Match(text) {
+				t.Errorf("generic.toml does not show %s.%s", typ.Name(), key)
+			}
+			walk(f.Type)
+		}
+	}
+	walk(reflect.TypeFor[Modem]())
+	var want, got Modem
+	faults := &Faults{}
+	decode(text, &want, "", faults)
+	// What stands behind these in the file is not their default, but how one looks.
+	skip := regexp.MustCompile(`^#(x_level|attach|numeric_codes) `)
+	decode(optional.ReplaceAllFunc(text, func(line []byte) []byte {
+		if skip.Match(line) {
+			return line
+		}
+		return line[1:]
+	}), &got, "", faults)
+	got.check("generic", faults)
+	if err := faults.orNil(); err != nil {
+		t.Fatal(err)
+	}
+	profile := func(m Modem) Modem { // what the modem package makes of a zero
+		or(&m.CommandTimeoutSeconds, 3)
+		or(&m.AbortTimeoutSeconds, 3)
+		or(&m.DTRTimeoutMS, 2000)
+		or(&m.DTRPulseMS, 500)
+		or(&m.GuardTimeMS, 1200)
+		or(&m.EscapeChar, "+")
+		or(&m.Network.WaitSeconds, 60)
+		if m.Hangup == nil {
+			m.Hangup = []string{HangupDTR, HangupEscape}
+		}
+		if len(m.Network.Registration) == 0 {
+			m.Network.Registration = nil
+		}
+		return m
+	}
+	if got, want := profile(got), profile(want); !reflect.DeepEqual(got, want) {
+		t.Errorf("switching on the shown defaults changes the profile:\n got %+v\nwant %+v", got, want)
+	}
 }
 
 func TestEveryProfileIsGood(t *testing.T) {
@@ -206,7 +293,7 @@ level = "loud"
 	for _, want := range []string{
 		"office.name", "colour", `office.postmaster = zoe`, `smtp.listen = "nowhere"`, "max_recipients", "max_message_bytes",
 		"192.168.1.7/99", "../etc", "ann@elsewhere.example", `user "ann".password`, "smarthost.tls", "deliver_to = nobody",
-		"leave_days", "teapot", "courier, generic, gsm, iridium", ".number", ".port", "max_call_minutes", "per_minute",
+		"leave_days", "teapot", "bgan, courier, generic, gsm, gsm-csd, iridium, thuraya", ".number", ".port", "max_call_minutes", "per_minute",
 		`"0 6 * *"`, "Mars/Base", "log.level",
 	} {
 		if !strings.Contains(got, want) {
@@ -226,6 +313,8 @@ func TestSlips(t *testing.T) {
 	for _, c := range []struct{ text, fault string }{
 		{minimal + line + "max_call_minutes = 200000000\n", "max_call_minutes = 200000000"},
 		{minimal + line + "[line.tariff]\nunit_seconds = 9300000000\n", "unit_seconds"},
+		{minimal + line + "flow_control = \"maybe\"\n", `flow_control = "maybe"`},
+		{minimal + strings.Replace(line, "/dev/ttyS0", "usb:12d1", 1), `port = "usb:12d1"`},
 		{minimal + line + "[smarthost]\nhost = \"h\"\nhello = \"my office\"\n", `smarthost.hello = "my office"`},
 		{"[office]\nname = \"Büro\"\ndomains = [\"clinic.example\"]\n", "office.name"},
 		{minimal + line + "[smarthost]\nhost = \"h\"\nca_file = \"absent.pem\"\n", "smarthost.ca_file"},
@@ -240,6 +329,40 @@ func TestSlips(t *testing.T) {
 		if got := faultsOf(t, c.text); !strings.Contains(got, c.fault) {
 			t.Errorf("no fault names %s in:\n%s", c.fault, got)
 		}
+	}
+}
+
+// A key of another kind of line is a slip, and each kind's own keys are checked.
+func TestLineKinds(t *testing.T) {
+	net := minimal + "[[line]]\nkind = \"net\"\n"
+	pppd := minimal + "[[line]]\nkind = \"pppd\"\nport = \"/dev/ttyS0\"\nnumber = \"1\"\n"
+	for _, c := range []struct{ text, fault string }{
+		{minimal + "[[line]]\nkind = \"teapot\"\n", `kind = "teapot": must be modem, pppd, net`},
+		{net + "number = \"1\"\n", `line "net".number: has no meaning on a line of kind net, only on modem and pppd`},
+		{net + "baud = 9600\n", ".baud: has no meaning"},
+		{net + "default_route = true\n", ".default_route: has no meaning"},
+		{net + "password = \"geheim\"\n", ".password: has no meaning"},
+		{pppd + "up_command = [\"true\"]\n", ".up_command: has no meaning on a line of kind pppd, only on net"},
+		{minimal + "[[line]]\nport = \"/dev/ttyS0\"\nnumber = \"1\"\nguard = true\n", ".guard: has no meaning on a line of kind modem"},
+		{net + "up_command = [\"true\"]\n", ".down_command"},
+		{net + "down_command = [\"\", \"x\"]\n", ".down_command: must be a program"},
+		{net + "interface = \"eth1/0\"\n", `.interface = "eth1/0"`},
+		{net + "guard = true\n", ".guard: needs an interface"},
+		{net + "dns = [\"ns.example\"]\n", `.dns = "ns.example"`},
+		{net + "command_seconds = -1\n", ".command_seconds"},
+		{net + "address_seconds = 100000000\n", ".address_seconds"},
+		{pppd + "unit = -2\n", ".unit"},
+		{pppd + "pppd_options = [\"\"]\n", ".pppd_options"},
+		{minimal + "[[line]]\nkind = \"pppd\"\n", ".port: name the serial port"},
+	} {
+		got := faultsOf(t, c.text)
+		if !strings.Contains(got, c.fault) || strings.Contains(got, "geheim") {
+			t.Errorf("no fault says %s in:\n%s", c.fault, got)
+		}
+	}
+	l := parse(t, net).Lines[0]
+	if l.CommandLimit() != time.Minute || l.AddressLimit() != time.Minute || l.Baud != 0 || l.Modem != "" || l.Name != "net" {
+		t.Errorf("defaults %+v", l)
 	}
 }
 

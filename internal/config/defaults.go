@@ -3,6 +3,8 @@ package config
 import (
 	"os"
 	"path/filepath"
+
+	"outpost/modem"
 )
 
 // withDefaults fills in what the file left out. Zero means left out: no key has
@@ -25,12 +27,12 @@ func (c *Config) withDefaults() {
 	or(&c.SMTP.MaxRecipients, 100)
 	or(&c.SMTP.MaxConnections, 100)
 	if s := c.Smarthost; s != nil {
-		s.withDefaults(map[string]int{tlsImplicit: 465, tlsStart: 587, tlsNone: 25})
+		s.withDefaults(map[string]int{tlsImplicit: 465, tlsStart: 587, TLSNone: 25})
 		or(&s.Hello, c.Office.Name)
 	}
 	for i := range c.Boxes {
 		b := &c.Boxes[i]
-		b.withDefaults(map[string]int{tlsImplicit: 995, tlsStart: 110, tlsNone: 110})
+		b.withDefaults(map[string]int{tlsImplicit: 995, tlsStart: 110, TLSNone: 110})
 		or(&b.Name, b.User)
 		or(&b.MaxMessageBytes, 25<<20)
 	}
@@ -48,10 +50,25 @@ func (s *Server) withDefaults(ports map[string]int) {
 }
 
 func (l *Line) withDefaults() {
-	or(&l.Kind, "modem")
+	or(&l.Kind, KindModem)
 	or(&l.Name, l.Kind)
-	or(&l.Baud, 115200)
-	or(&l.Modem, "generic")
+	if l.dials() {
+		or(&l.Baud, modem.DefaultBaud)
+		or(&l.FlowControl, string(modem.RTSCTS))
+		or(&l.Modem, "generic")
+		or(&l.PDPType, "IP")
+		or(&l.CID, 1)
+		if l.Roaming == nil {
+			l.Roaming = new(true)
+		}
+	}
+	switch l.Kind {
+	case KindPPPD:
+		or(&l.Unit, 87)
+	case KindNet:
+		or(&l.CommandSeconds, 60)
+		or(&l.AddressSeconds, 60)
+	}
 	or(&l.MaxCallMinutes, 60)
 	or(&l.Tariff.UnitSeconds, 1)
 	or(&l.Tariff.SetUp, "0")

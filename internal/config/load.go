@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"outpost/configs"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -94,7 +91,7 @@ func (c *Config) resolvePaths(dir string) {
 		names = append(names, &c.Boxes[i].PasswordFile, &c.Boxes[i].CAFile)
 	}
 	for i := range c.Lines {
-		names = append(names, &c.Lines[i].PasswordFile)
+		names = append(names, &c.Lines[i].PasswordFile, &c.Lines[i].PINFile)
 	}
 	if c.Smarthost != nil {
 		names = append(names, &c.Smarthost.PasswordFile, &c.Smarthost.CAFile)
@@ -109,21 +106,22 @@ func (c *Config) resolvePaths(dir string) {
 // readSecrets replaces each password_file by what it holds, without the line's
 // end that editors add.
 func (c *Config) readSecrets(faults *Faults) {
-	read := func(where, file string, password *string) {
+	readKey := func(where, key, file string, secret *string) {
 		if file == "" {
 			return
 		}
-		if *password != "" {
-			faults.add(where+".password_file", file, "give either password or password_file, not both")
+		if *secret != "" {
+			faults.add(where+"."+key+"_file", file, "give either %s or %s_file, not both", key, key)
 			return
 		}
 		text, err := os.ReadFile(file)
 		if err != nil {
-			faults.add(where+".password_file", file, "%v", err)
+			faults.add(where+"."+key+"_file", file, "%v", err)
 			return
 		}
-		*password = strings.TrimRight(string(text), "\r\n")
+		*secret = strings.TrimRight(string(text), "\r\n")
 	}
+	read := func(where, file string, password *string) { readKey(where, "password", file, password) }
 	if s := c.Smarthost; s != nil {
 		read("smarthost", s.PasswordFile, &s.Password)
 	}
@@ -132,39 +130,6 @@ func (c *Config) readSecrets(faults *Faults) {
 	}
 	for i := range c.Lines {
 		read(c.Lines[i].where(i), c.Lines[i].PasswordFile, &c.Lines[i].Password)
+		readKey(c.Lines[i].where(i), "pin", c.Lines[i].PINFile, &c.Lines[i].PIN)
 	}
-}
-
-// readProfiles loads the modem profiles that the lines name: a plain name is
-// one of those that come with Outpost, a name with a slash or .toml is a file.
-func (c *Config) readProfiles(dir string, faults *Faults) {
-	c.profiles = make(map[string]Modem)
-	for i, l := range c.Lines {
-		if _, done := c.profiles[l.Modem]; done || l.Kind != "modem" {
-			continue
-		}
-		text, err := profileText(dir, l.Modem)
-		if err != nil {
-			faults.add(l.where(i)+".modem", l.Modem, "%v", err)
-			continue
-		}
-		var m Modem
-		decode(text, &m, "modem "+l.Modem+": ", faults)
-		m.check("modem "+l.Modem, faults)
-		c.profiles[l.Modem] = m
-	}
-}
-
-func profileText(dir, name string) ([]byte, error) {
-	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".toml") {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(dir, name)
-		}
-		return os.ReadFile(name)
-	}
-	text, err := configs.Modems.ReadFile("modems/" + name + ".toml")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no such modem profile; there are %s, or name a .toml file", strings.Join(configs.ModemNames(), ", "))
-	}
-	return text, err
 }

@@ -17,6 +17,9 @@ import (
 // ErrNotRunning says that no daemon answers on the socket.
 var ErrNotRunning = errors.New("the daemon is not running")
 
+// ErrNoCall says that the ledger has no such call.
+var ErrNoCall = errors.New("there is no such call in the ledger")
+
 // Client talks to a daemon. Its methods may be called from any goroutine.
 type Client struct {
 	http *http.Client
@@ -32,8 +35,10 @@ func NewClient(path string) *Client {
 	return &Client{path: path, http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
-// Status asks for the state of the office.
+// Status asks for the state of the office. ErrSilent: there is a daemon that hangs.
 func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, silence, ErrSilent)
+	defer cancel()
 	return s, c.get(ctx, "/status", &s)
 }
 
@@ -47,25 +52,19 @@ func (c *Client) Calls(ctx context.Context, limit int) (calls []queue.Call, err 
 	return calls, c.get(ctx, fmt.Sprintf("/calls?limit=%d", limit), &calls)
 }
 
+// Call asks for one row of the ledger; 0 is the newest. ErrNoCall: there is none.
+func (c *Client) Call(ctx context.Context, id uint64) (call queue.Call, err error) {
+	return call, c.get(ctx, fmt.Sprintf("/calls/%d", id), &call)
+}
+
 // Connect asks for a call, hands each event to onLine as it happens, and gives
 // the last line.
 func (c *Client) Connect(ctx context.Context, reason string, onLine func(Line)) (Line, error) {
-	body, err := c.do(ctx, http.MethodPost, "/connect?reason="+url.QueryEscape(reason))
-	if err != nil {
-		return Line{}, err
-	}
-	defer body.Close()
-	dec := json.NewDecoder(body)
-	for {
-		var l Line
-		if err := dec.Decode(&l); err != nil {
-			return Line{}, fmt.Errorf("the daemon went away during the call: %w", err)
+	return c.follow(ctx, "/connect?reason="+url.QueryEscape(reason), func(l Line) {
+		if l.Event != nil {
+			onLine(l)
 		}
-		if l.Call != nil {
-			return l, nil
-		}
-		onLine(l)
-	}
+	})
 }
 
 func (c *Client) get(ctx context.Context, path string, v any) error {
@@ -87,12 +86,18 @@ func (c *Client) do(ctx context.Context, method, path string) (io.ReadCloser, er
 	if errors.As(err, &op) && op.Op == "dial" {
 		return nil, fmt.Errorf("%w (%w)", ErrNotRunning, op.Err)
 	}
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrSilent) {
+		return nil, cause
+	}
 	if err != nil {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		if resp.StatusCode == http.StatusNotFound && strings.HasPrefix(path, "/calls/") {
+			return nil, ErrNoCall
+		}
 		return nil, errors.New("daemon: " + strings.TrimSpace(string(text)))
 	}
 	return resp.Body, nil

@@ -4,8 +4,12 @@
 //	GET  /status           dispatch.Status and what waits
 //	GET  /queue            the messages in the queue
 //	GET  /calls?limit=N    the ledger, newest first
+//	GET  /calls/ID         one row of it; 0: the newest
 //	POST /connect?reason=  places a call; answers with one JSON object a line:
-//	                       {"event":…} as they happen, then {"call":…,"error":…}
+//	                       {"event":…} as they happen, {} as a sign of life once a
+//	                       second, then {"call":…,"error":…}
+//	POST /hangup?by=       ends the call under way and checks every line; answers in
+//	                       the same way, the last line being {"hung_up":…,"error":…}
 //
 // The database is locked while the daemon runs, so this is the only way in. The
 // package decides nothing; it passes on.
@@ -24,7 +28,9 @@ type Daemon struct {
 	Status  func() (Status, error)
 	Queue   func() ([]queue.Message, error)
 	Calls   func(limit int) ([]queue.Call, error)
+	Call    func(id uint64) (queue.Call, error) // 0: the newest; queue.ErrNotFound
 	Connect func(ctx context.Context, reason string) (queue.Call, error)
+	Hangup  func(ctx context.Context, by string) (HungUp, error)
 	Events  func() (events <-chan session.Event, stop func())
 }
 
@@ -37,12 +43,14 @@ type Status struct {
 	Failed       int   `json:"failed"`        // messages refused for good, kept
 }
 
-// Line is one line of the answer to /connect: an event, or the end.
+// Line is one line of the answer to /connect and /hangup: an event, a sign of life
+// (nothing at all), or the end.
 type Line struct {
-	Event *session.Event `json:"event,omitempty"`
-	Call  *queue.Call    `json:"call,omitempty"`
-	Error string         `json:"error,omitempty"`
-	Hint  string         `json:"hint,omitempty"`
+	Event  *session.Event `json:"event,omitempty"`
+	Call   *queue.Call    `json:"call,omitempty"`
+	HungUp *HungUp        `json:"hung_up,omitempty"`
+	Error  string         `json:"error,omitempty"`
+	Hint   string         `json:"hint,omitempty"`
 	// NoCall says that no call was needed; Error says why.
 	NoCall bool `json:"no_call,omitempty"`
 }

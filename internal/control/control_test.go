@@ -52,6 +52,15 @@ func TestQuestions(t *testing.T) {
 			}
 			return make([]queue.Call, limit), nil
 		},
+		Call: func(id uint64) (queue.Call, error) {
+			switch id {
+			case 0:
+				return queue.Call{ID: 9}, nil
+			case 7:
+				return queue.Call{}, errors.New("the ledger is gone")
+			}
+			return queue.Call{}, queue.ErrNotFound
+		},
 	})
 	s, err := c.Status(t.Context())
 	if err != nil || s.State != dispatch.Idle || s.Waiting != 3 || s.Why != "because" {
@@ -65,6 +74,15 @@ func TestQuestions(t *testing.T) {
 		t.Errorf("%+v, %v", calls, err)
 	}
 	if _, err := c.Calls(t.Context(), 7); err == nil || !strings.Contains(err.Error(), "the ledger is gone") {
+		t.Errorf("error %v", err)
+	}
+	if call, err := c.Call(t.Context(), 0); err != nil || call.ID != 9 {
+		t.Errorf("%+v, %v", call, err)
+	}
+	if _, err := c.Call(t.Context(), 8); !errors.Is(err, ErrNoCall) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := c.Call(t.Context(), 7); err == nil || !strings.Contains(err.Error(), "the ledger is gone") {
 		t.Errorf("error %v", err)
 	}
 	if _, err := c.Calls(t.Context(), 0); err == nil {

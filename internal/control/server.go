@@ -55,7 +55,9 @@ func Serve(ctx context.Context, l net.Listener, d Daemon) error {
 		}
 		answer(w, func() ([]queue.Call, error) { return d.Calls(limit) })
 	})
+	mux.HandleFunc("GET /calls/{id}", d.call)
 	mux.HandleFunc("POST /connect", d.connect)
+	mux.HandleFunc("POST /hangup", d.hangup)
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: headerLimit, BaseContext: func(net.Listener) context.Context { return ctx }}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
@@ -75,30 +77,61 @@ func answer[T any](w http.ResponseWriter, get func() (T, error)) {
 	_ = json.NewEncoder(w).Encode(v) // who asked has gone
 }
 
+// call answers with one row of the ledger.
+func (d Daemon) call(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
+	if err != nil {
+		http.Error(w, "the number of a call is a number", http.StatusBadRequest)
+		return
+	}
+	row, err := d.Call(id)
+	if errors.Is(err, queue.ErrNotFound) {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	answer(w, func() (queue.Call, error) { return row, err })
+}
+
 // connect places a call and tells its events while it lasts.
 func (d Daemon) connect(w http.ResponseWriter, r *http.Request) {
+	reason := cmp.Or(r.FormValue("reason"), "asked for")
+	d.stream(w, r, func(ctx context.Context) Line {
+		call, err := d.Connect(ctx, reason)
+		l := Line{Call: &call}
+		if err != nil {
+			l.fail(err)
+			l.NoCall = errors.Is(err, session.ErrNothingToDo)
+		}
+		return l
+	})
+}
+
+func (l *Line) fail(err error) { l.Error, l.Hint = err.Error(), session.Advice(err) }
+
+// stream tells the events of the call, and that somebody is there, until work has
+// ended; what work gives is the last line.
+func (d Daemon) stream(w http.ResponseWriter, r *http.Request, work func(context.Context) Line) {
 	events, stop := d.Events()
 	defer stop()
-	type outcome struct {
-		call queue.Call
-		err  error
-	}
-	ended := make(chan outcome, 1)
-	go func() { //nolint:contextcheck // it does: r's
-		call, err := d.Connect(r.Context(), cmp.Or(r.FormValue("reason"), "asked for"))
-		ended <- outcome{call, err}
-	}()
+	ended := make(chan Line, 1)
+	go func() { ended <- work(r.Context()) }() //nolint:contextcheck // it does: r's
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	enc := json.NewEncoder(w)
 	flush := http.NewResponseController(w)
 	say := func(l Line) bool { return enc.Encode(l) == nil && flush.Flush() == nil }
+	alive := time.NewTicker(beat)
+	defer alive.Stop()
 	for {
 		select {
 		case e := <-events:
 			if !say(Line{Event: &e}) {
 				return
 			}
-		case out := <-ended:
+		case <-alive.C:
+			if !say(Line{}) {
+				return
+			}
+		case last := <-ended:
 			for drained := false; !drained; {
 				select {
 				case e := <-events:
@@ -107,19 +140,10 @@ func (d Daemon) connect(w http.ResponseWriter, r *http.Request) {
 					drained = true
 				}
 			}
-			say(last(out.call, out.err))
+			say(last)
 			return
 		case <-r.Context().Done():
 			return
 		}
 	}
-}
-
-func last(call queue.Call, err error) Line {
-	l := Line{Call: &call}
-	if err != nil {
-		l.Error, l.Hint = err.Error(), session.Advice(err)
-		l.NoCall = errors.Is(err, session.ErrNothingToDo)
-	}
-	return l
 }

@@ -7,7 +7,8 @@
 //	          again and again until each is confirmed: an open line costs money
 //	idle      until the schedule's next moment or a request
 //	calling   until the call's line is down; who asks meanwhile joins the call
-//	reset     only when a call could not confirm that its line is down
+//	reset     only when a call could not confirm that its line is down, or when
+//	          somebody asked to hang up and wants to know
 //
 // The invariant: no call is placed while a line is not known to be on-hook.
 package dispatch
@@ -49,6 +50,7 @@ const (
 	Starting State = "starting" // checking that every line is down
 	Idle     State = "idle"
 	Calling  State = "calling"
+	Checking State = "checking"  // asked to hang up: looking that every line is down
 	LineOpen State = "line open" // trying to bring a line down
 )
 
@@ -69,14 +71,18 @@ type Options struct {
 type Dispatcher struct {
 	opt  Options
 	log  *slog.Logger
-	kick chan struct{} // somebody asked
+	kick chan struct{} // somebody asked for a call
+	// hurry is the same for a hang-up, which also ends the pause between two tries.
+	hurry chan struct{}
 
-	mu    sync.Mutex
-	state State
-	open  error // why a line isn't known to be down; nil: all are, or it is being looked at
-	due   schedule.Due
-	last  *Outcome
-	asked []request
+	mu      sync.Mutex
+	state   State
+	open    error // why a line isn't known to be down; nil: all are, or it is being looked at
+	due     schedule.Due
+	last    *Outcome
+	asked   []request
+	hangups []*hangup
+	cancel  context.CancelCauseFunc // ends the call under way; nil: there is none
 }
 
 // request is somebody who waits for a call.
@@ -108,7 +114,7 @@ func New(opt Options) *Dispatcher {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Dispatcher{opt: opt, log: log, kick: make(chan struct{}, 1), state: Starting}
+	return &Dispatcher{opt: opt, log: log, kick: make(chan struct{}, 1), hurry: make(chan struct{}, 1), state: Starting}
 }
 
 // Run places calls until ctx ends; a call under way is then ended in order, with
@@ -120,13 +126,21 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		if !ok {
 			break
 		}
+		if next.check {
+			d.reset(ctx, Checking)
+			continue
+		}
 		out := d.place(ctx, next)
 		var open *session.OpenLineError
-		if errors.As(out.Err, &open) {
+		switch {
+		case errors.As(out.Err, &open):
 			d.reset(ctx, LineOpen)
+		case d.toHangUp():
+			d.reset(ctx, Checking)
 		}
 	}
 	d.answer(Outcome{Err: ErrStopped})
+	d.answerHangups(ErrStopped)
 }
 
 // Connect asks for a call and waits for its end. If a call is under way it is
@@ -172,25 +186,30 @@ func (d *Dispatcher) Status() Status {
 	return s
 }
 
-// next is a call to be placed: why, and whether somebody asked for it.
+// next is a call to be placed: why, and whether somebody asked for it. Or, instead
+// of a call, the lines are to be checked.
 type next struct {
 	reason string
 	asked  bool
+	check  bool
 }
 
-// wait gives the next call when it is time for it; false when ctx has ended.
+// wait gives what is next when it is time for it; false when ctx has ended.
 func (d *Dispatcher) wait(ctx context.Context) (next, bool) {
 	d.set(Idle)
 	// Wall clock only: the schedule is about the time on the wall, and a
 	// monotonic reading would hide that it was set.
 	due := d.plan(time.Now().Round(0))
 	for ctx.Err() == nil {
+		if d.toHangUp() {
+			return next{check: true}, true
+		}
 		if reason, ok := d.wanted(); ok {
-			return next{reason, true}, true
+			return next{reason: reason, asked: true}, true
 		}
 		now := time.Now().Round(0)
 		if !due.At.IsZero() && !now.Before(due.At) {
-			return next{due.Why, false}, true
+			return next{reason: due.Why}, true
 		}
 		due = d.plan(now)
 		pause := look
@@ -201,6 +220,7 @@ func (d *Dispatcher) wait(ctx context.Context) (next, bool) {
 		select {
 		case <-timer.C:
 		case <-d.kick:
+		case <-d.hurry:
 		case <-ctx.Done():
 		}
 		timer.Stop()
@@ -228,7 +248,8 @@ func (d *Dispatcher) wanted() (string, bool) {
 
 func (d *Dispatcher) place(ctx context.Context, n next) Outcome {
 	d.set(Calling)
-	row, err := d.opt.Call(ctx, n.reason, n.asked)
+	row, err := d.opt.Call(d.begin(ctx), n.reason, n.asked)
+	d.end(row)
 	out := Outcome{Call: row, Err: err}
 	switch {
 	case errors.Is(err, session.ErrNothingToDo):
@@ -265,6 +286,7 @@ func (d *Dispatcher) reset(ctx context.Context, state State) {
 		d.mu.Lock()
 		d.open = err
 		d.mu.Unlock()
+		d.answerHangups(err)
 		if err == nil {
 			return
 		}
@@ -273,9 +295,10 @@ func (d *Dispatcher) reset(ctx context.Context, state State) {
 		timer := time.NewTimer(resetPause)
 		select {
 		case <-timer.C:
+		case <-d.hurry:
 		case <-ctx.Done():
-			timer.Stop()
 		}
+		timer.Stop()
 	}
 }
 

@@ -23,6 +23,7 @@ type desk struct {
 	result error         // of each call
 	resets []error       // what the next resets give; then nil
 	reset  int           // how many there were
+	cause  error         // why the last call's context ended
 }
 
 func newDesk(t *testing.T, exprs ...string) *desk {
@@ -44,6 +45,9 @@ func (d *desk) call(ctx context.Context, reason string, _ bool) (queue.Call, err
 	select {
 	case <-time.After(d.length):
 	case <-ctx.Done():
+		d.mu.Lock()
+		d.cause = context.Cause(ctx)
+		d.mu.Unlock()
 	}
 	return queue.Call{ID: uint64(n)}, d.result
 }

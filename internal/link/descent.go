@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"outpost/modem"
@@ -12,13 +13,23 @@ import (
 const (
 	// DownLimit is the longest that Down takes: what its parts may take together.
 	// What isn't done by then is reported as a hang-up that wasn't confirmed.
-	DownLimit = riseLimit + goodbyeLimit + hangUpLimit + closeLimit
+	DownLimit = riseLimit + stackLimit + goodbyeLimit + goodbyeSlack + hangUpLimit + closeLimit
 
 	// riseLimit is for an Up in progress to notice: a dial that is stopped puts
 	// the modem on-hook itself, which package modem bounds by 20 s.
 	riseLimit = 22 * time.Second
-	// goodbyeLimit bounds PPP's goodbye on the slowest lines.
-	goodbyeLimit = 5 * time.Second
+	// linkedLimit is the same once the modem is in the data phase: then an Up that
+	// is stopped has nothing to wait for, and one that doesn't end keeps nothing
+	// from being hung up.
+	linkedLimit = 500 * time.Millisecond
+	// stackLimit is for the TCP/IP stack to end, which is a matter of memory alone.
+	stackLimit = time.Second
+	// goodbyeLimit bounds PPP's goodbye on the slowest lines. With the second in
+	// which a modem's carrier has gone once DTR was dropped, a line is seen down 3 s
+	// after the last octet of use; a satellite's answer (1.8 s) still comes in time.
+	goodbyeLimit = 2 * time.Second
+	// goodbyeSlack is for PPP to notice that its time is over.
+	goodbyeSlack = 200 * time.Millisecond
 	// hangUpLimit is for the hang-up: DTR (2 s), two escapes with guard times and
 	// answers (2 × 9 s), and margin for a slow profile.
 	hangUpLimit = 28 * time.Second
@@ -34,9 +45,10 @@ type descent struct {
 	err  error
 }
 
-// Down takes the line down: connections end at once, PPP says goodbye (two
-// round trips at most, and only while the far end is there), the modem hangs up
-// and the port is closed. Nil means that the modem was seen on-hook, or that no
+// Down takes the line down: connections end at once, PPP says goodbye (one
+// round trip, 2 s at most, and only while the far end is there), the modem hangs
+// up and the port is closed. None of them can hold up the next: what doesn't end in
+// its time is left behind. Nil means that the modem was seen on-hook, or that no
 // port was opened since the last time. Anything else wraps a *modem.HangupError;
 // call Down again then: it opens the port anew, which may be another by now, when
 // the modem was pulled out and put back.
@@ -136,28 +148,68 @@ func (c *call) descend(polite bool) *descent {
 
 // takeDown does the work, with its own limits: a hang-up isn't cut short.
 func (c *call) takeDown(polite bool) error {
-	rise := time.NewTimer(riseLimit)
+	c.awaitRise()
+	c.mu.Lock()
+	s, p := c.stack, c.carrier()
+	c.mu.Unlock()
+	if s != nil {
+		c.within(stackLimit, "TCP/IP", func() { _ = s.Close() })
+	}
+	if p != nil {
+		wait := c.goodbye(polite)
+		c.within(wait+goodbyeSlack, "PPP", func() {
+			ctx, cancel := context.WithTimeout(context.Background(), wait)
+			defer cancel()
+			if err := p.Close(ctx); err != nil {
+				c.cfg.Log.Debug("link: no goodbye from the far end", "line", c.cfg.Name, "error", err)
+			}
+		})
+		c.step("link ended")
+	}
+	err := c.hangUp()
+	c.within(saveLimit, "memory", c.remember) // the line is paid for no longer
+	return err
+}
+
+// awaitRise waits for an Up in progress, which has been told to end. If the port's
+// opening hangs, or what came after, the modem can be hung up all the same.
+func (c *call) awaitRise() {
+	c.mu.Lock()
+	limit := riseLimit
+	if c.ppp != nil {
+		limit = linkedLimit
+	}
+	c.mu.Unlock()
+	rise := time.NewTimer(limit)
 	defer rise.Stop()
 	select {
 	case <-c.risen:
 	case <-rise.C:
-		// The port's opening hangs; if the modem is there, it can be hung up.
 		c.cfg.Log.Error("link: Up doesn't end", "line", c.cfg.Name)
 	}
-	c.mu.Lock()
-	s, p := c.stack, c.ppp
-	c.mu.Unlock()
-	if s != nil {
-		_ = s.Close()
+}
+
+// within ends a part of the call and lets it take limit at most. Whether it is
+// stuck or falls over, the line comes down.
+func (c *call) within(limit time.Duration, what string, end func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				c.cfg.Log.Error("link: panic; hanging up all the same", "in", what, "line", c.cfg.Name,
+					"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			}
+		}()
+		end()
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		c.cfg.Log.Error("link: a part of the call doesn't end; hanging up without it", "part", what, "line", c.cfg.Name)
 	}
-	if p != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), c.goodbye(polite))
-		if err := p.Close(ctx); err != nil {
-			c.cfg.Log.Debug("link: no goodbye from the far end", "line", c.cfg.Name, "error", err)
-		}
-		cancel()
-	}
-	return c.hangUp()
 }
 
 // hangUp ends the call on the modem and closes the port, confirmed or not: if
@@ -171,6 +223,9 @@ func (c *call) hangUp() error {
 	defer cancel()
 	if err = m.Hangup(ctx); err != nil {
 		err = fmt.Errorf("line %s: %w", c.cfg.Name, err)
+		c.step("hang-up not confirmed")
+	} else {
+		c.step("on-hook: " + m.Proof())
 	}
 	c.closePort(m)
 	c.mu.Lock()
@@ -221,18 +276,21 @@ func (c *call) closePort(m *modem.Modem) {
 	}
 }
 
-// goodbye is how long PPP may take to end in order: two round trips with a
-// segment in front of each, and a second for the far end. It is a courtesy to the
-// provider's accounting, and paid for.
+// goodbye is how long PPP may take to end in order: one round trip with a segment
+// in front of it, and half a second for the far end. It is a courtesy to the
+// provider's accounting, and paid for: it isn't waited for a second time.
 func (c *call) goodbye(polite bool) time.Duration {
 	if !polite {
 		return 0
 	}
-	wait := time.Second + 2*c.cfg.RTT
-	if c.cfg.Rate > 0 {
-		wait += lane{c.cfg.Rate}.airtime(2 * defaultMSS)
+	if c.cfg.Rate <= 0 {
+		return goodbyeLimit // little is known of the line
 	}
-	return min(wait, goodbyeLimit)
+	rtt := c.cfg.RTT
+	if rtt <= 0 {
+		rtt = usualRTT(c.cfg.Rate)
+	}
+	return min(500*time.Millisecond+rtt+lane{c.cfg.Rate}.airtime(defaultMSS), goodbyeLimit)
 }
 
 // unopened is a call that ended before it had a port: nothing was dialled.

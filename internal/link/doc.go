@@ -1,12 +1,16 @@
 // Package link is a line's way up: it makes of a modem on a serial port a line
 // that connections can be dialled through, and proves that it came down again.
 //
-// It owns two things:
+// It owns these:
 //
 //	Stack      a TCP/IP host inside this process (gVisor's netstack) on one
 //	           link that carries IPv4 packets. Client or server alike
 //	ModemLine  package modem dials, internal/ppp negotiates, a Stack goes on
 //	           top; Down takes all of it away and hangs up
+//	PPPDLine   the same, but the system's pppd negotiates and the kernel's
+//	           TCP/IP goes on top. The port stays ours
+//	NetLine    a network that the computer has, with the user's commands to
+//	           bring it up and take it down
 //
 // The flow of a call:
 //
@@ -21,6 +25,10 @@
 // the line and no address on it; the host's resolver, its hosts file and its
 // search domains are never asked; a connection that the far end tries to open
 // is dropped unanswered unless a listener was opened here.
+//
+// That is a ModemLine's. The other two are the system's, and there the invariant
+// is smaller: what is dialled through them is kept on their interface by the
+// kernel, and a guard, if it is asked for, keeps everybody else off it.
 //
 // On a slow line, most of what TCP does by default is wrong: its timers expire
 // while its own segments still wait for the line, and what is sent again is

@@ -28,6 +28,7 @@ const (
 	LineLost                        // the line went down, or isn't up
 	InvalidAddress                  // not an address that can be dialled
 	ConnectionFault                 // anything else; see Err
+	NoAddress                       // the interface got no address in time
 )
 
 // String is a short phrase for a person.
@@ -51,6 +52,8 @@ func (k Kind) String() string {
 		return "the line is down"
 	case InvalidAddress:
 		return "not an address"
+	case NoAddress:
+		return "no address to use"
 	default:
 		return "connection failed"
 	}

@@ -27,11 +27,19 @@ type ModemConfig struct {
 	Open    func() (serial.Port, error) // once for each call, and for each Reset
 	Profile modem.Profile
 	Number  string
-	Secrets []string   // texts that must not show in transcripts and errors
-	PPP     ppp.Config // a client; Rate, RTT and Log are filled in from below where they are zero
-	Rate    int        // bit/s of the line, ten to an octet; 0: unknown
+	Others  []string    // dialled in their order, when Number cannot be reached
+	Login   modem.Login // the dialogue in text before PPP, if the far end holds one
+	Secrets []string    // texts that must not show in transcripts and errors
+	PPP     ppp.Config  // a client; Rate, RTT and Log are filled in from below where they are zero
+	Rate    int         // bit/s of the line, ten to an octet; 0: unknown
 	RTT     time.Duration
+	Memory  Memory       // what earlier calls have found out; nil: nothing is kept
 	Log     *slog.Logger // nil: discarded
+	// OnStep is told each step of a call once it is done, in words for a person, from
+	// Up's goroutine and Down's. It must not block: a hang-up would wait. Nil: nobody.
+	OnStep func(step string)
+
+	pppd *pppdSetup // of a PPPDLine: the system carries the packets
 }
 
 // ModemLine is a line that is dialled: a modem, PPP, and a Stack on it. It can
@@ -67,12 +75,22 @@ func NewModemLine(cfg ModemConfig) *ModemLine {
 // Name is the configured name.
 func (l *ModemLine) Name() string { return l.cfg.Name }
 
-// Number is what is dialled.
-func (l *ModemLine) Number() string { return l.cfg.Number }
+// Number is what was dialled last, and before the first call what will be dialled
+// first.
+func (l *ModemLine) Number() string {
+	c := l.current()
+	if c == nil {
+		return l.cfg.Number
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.number
+}
 
-// Up opens the port, dials, and brings PPP and TCP/IP up. onPhase, which may be
+// Up opens the port, dials one number after the other until one answers, logs in
+// where the far end asks for it, and brings PPP and TCP/IP up. onPhase, which may be
 // nil, is told each phase as it begins. Errors wrap *modem.DialError,
-// *modem.CommandError, *ppp.Error, the port's, or the cause of ctx's end.
+// *modem.CommandError, *modem.LoginError, *ppp.Error, the port's, or the cause of ctx's end.
 // Whether it fails or not, Down must be called. If the last Down couldn't confirm
 // that the line is down, Up tries that again first, and doesn't dial without.
 func (l *ModemLine) Up(ctx context.Context, onPhase func(phase string)) error {
@@ -173,6 +191,17 @@ func (l *ModemLine) Counters() (up, down int64) {
 	return 0, 0
 }
 
+// Packets is what of that was of use: octets of IP, of payload, and of payload that
+// had crossed before, each way. False: the packets weren't seen.
+func (l *ModemLine) Packets() (up, down [3]int64, ok bool) {
+	s, err := l.stack()
+	if err != nil {
+		return up, down, false
+	}
+	u, d := s.Traffic()
+	return [3]int64{u.IP, u.Payload, u.Resent}, [3]int64{d.IP, d.Payload, d.Resent}, true
+}
+
 // Connected is when CONNECT came, in the present call or else the last; zero: it
 // never did.
 func (l *ModemLine) Connected() time.Time {
@@ -203,7 +232,7 @@ func (l *ModemLine) Err() error {
 	}
 	select {
 	case <-c.lost:
-		return fmt.Errorf("line %s: lost: %w", l.cfg.Name, c.ppp.Err())
+		return fmt.Errorf("line %s: lost: %w", l.cfg.Name, c.carrier().Err())
 	default:
 		return nil
 	}
@@ -217,4 +246,19 @@ func (l *ModemLine) Transcript() string {
 		return ""
 	}
 	return c.transcript()
+}
+
+// Proof is what the line was last seen down by, for a person: "DTR low, DCD down".
+// It is "" while there is no proof.
+func (l *ModemLine) Proof() string {
+	c := l.current()
+	if c == nil {
+		return ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.modem == nil {
+		return ""
+	}
+	return c.modem.Proof()
 }

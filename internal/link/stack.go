@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
@@ -25,8 +27,15 @@ import (
 // loses the packet.
 type PacketConn interface {
 	ReadPacket(p []byte) (int, error)
-	WritePacket(p []byte) error
+	// WriteNext waits until the line is free for a packet, and takes what next
+	// gives then; nil: there is nothing to send after all.
+	WriteNext(next func() []byte) error
 }
+
+// prober is a PacketConn that can ask the far end of the line for a sign of life;
+// internal/ppp.Link is one. All that the line carried before the answer has
+// arrived by then.
+type prober interface{ Probe(answered func()) }
 
 // StackOptions is what a Stack is told about its line.
 type StackOptions struct {
@@ -34,6 +43,8 @@ type StackOptions struct {
 	Rate int           // bit/s, ten to an octet; 0: unknown, TCP isn't tuned
 	RTT  time.Duration // round trip of the idle line; 0: the usual one for Rate
 	DNS  []netip.Addr  // name servers, best first; none: only addresses can be dialled
+	// Names are those that earlier calls have asked for.
+	Names map[string]KeptName
 }
 
 const (
@@ -43,6 +54,8 @@ const (
 	leastMTU = 68
 	// longestPacket is what internal/ppp can be made to take.
 	longestPacket = 16384
+	// optionRoom is what gVisor keeps for them: four selective acknowledgements (RFC 2018 §3).
+	optionRoom = 36
 	// outQueue bounds the packets that wait for the line. Windows keep the queue
 	// far shorter on a tuned line; on others, what doesn't fit is lost and sent
 	// again, as in any router.
@@ -59,8 +72,11 @@ type Stack struct {
 	pc    PacketConn
 	net   *stack.Stack
 	wire  *channel.Endpoint
-	tune  tuning
+	tune  tuning                 // what the stack was made with
+	live  atomic.Pointer[tuning] // its windows, by what has been measured
 	names *resolver
+	flows *flows
+	out   *outbox
 
 	life      context.Context // ended when the stack has, with the cause
 	end       context.CancelCauseFunc
@@ -96,14 +112,21 @@ func newStack(pc PacketConn, addr netip.Addr, opt StackOptions, t tuning, clock 
 		open:      make(map[io.Closer]struct{}),
 		destroyed: make(chan struct{}),
 	}
+	s.live.Store(&s.tune)
+	s.flows = newFlows(s.tune.mss / 2)
+	s.out = newOutbox(s.flows, s.offers)
+	if line, ok := pc.(prober); ok && s.tune.bounded {
+		s.out.probe, s.out.grace = line.Probe, s.tune.grace
+	}
 	s.life, s.end = context.WithCancelCause(context.Background())
-	s.names = newResolver(s, opt.DNS, s.tune.askWait)
-	// The device's MTU bounds the segments of both directions: ours by what
-	// fits, the far end's by the MSS we announce.
-	s.wire = channel.New(outQueue, uint32(s.tune.mss+tcpHeader), "") //nolint:gosec // 68 to 1500
+	s.names = newResolver(s, opt, s.tune.askWait)
+	// The device's MTU bounds our segments, and gVisor keeps room in it for options
+	// that they hardly ever have. The far end's are bounded by the MSS we announce.
+	mtu := min(s.tune.mss+tcpHeader+optionRoom, opt.MTU)
+	s.wire = channel.New(outQueue, uint32(mtu), "") //nolint:gosec // 68 to 1500
 	s.net = stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol},
-		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4},
 		Clock:              clock,
 		HandleLocal:        true,
 	})
@@ -114,6 +137,7 @@ func newStack(pc PacketConn, addr netip.Addr, opt StackOptions, t tuning, clock 
 	}
 	go s.receive()
 	go s.send()
+	go s.deliver()
 	go s.wait()
 	return s, nil
 }
@@ -145,12 +169,12 @@ func (s *Stack) options(clock *slowClock) []tcpip.SettableTransportProtocolOptio
 		return nil
 	}
 	// Full segments go out as long as writes fill the buffer with whole ones.
-	buffer := s.tune.window + bufferSegments*s.tune.mss
+	buffer := s.tune.up + bufferSegments*s.tune.mss
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: buffer, Default: buffer, Max: buffer}
 	// The receive buffer must not bind before the window does: gVisor counts
 	// some 500 octets of its own for each segment, and half for headroom. The
 	// window offered is clamped in receive and send.
-	space := max(8*s.tune.window, 32<<10)
+	space := max(8*s.tune.down, 32<<10)
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: space, Default: space, Max: space}
 	moderate := tcpip.TCPModerateReceiveBufferOption(false)
 	minRTO := tcpip.TCPMinRTOOption(clock.theirs(s.tune.minRTO))
@@ -174,6 +198,7 @@ func (s *Stack) receive() {
 		if s.life.Err() != nil {
 			return
 		}
+		s.flows.came(buf[:n])
 		p := s.incoming(buf[:n])
 		if len(p) == 0 || p[0]>>4 != 4 {
 			continue
@@ -184,7 +209,7 @@ func (s *Stack) receive() {
 	}
 }
 
-// send hands packets of the stack to the link until either ends.
+// send puts packets of the stack into the outbox until the stack ends.
 func (s *Stack) send() {
 	for {
 		pkt := s.wire.ReadContext(s.life)
@@ -193,13 +218,30 @@ func (s *Stack) send() {
 		}
 		view := pkt.ToView()
 		pkt.DecRef()
-		err := s.pc.WritePacket(s.outgoing(view.AsSlice()))
+		s.out.put(s.outgoing(bytes.Clone(view.AsSlice())))
 		view.Release()
-		if err != nil {
-			s.end(err)
+	}
+}
+
+// deliver hands packets of the outbox to the link until either ends.
+func (s *Stack) deliver() {
+	for {
+		select {
+		case <-s.out.ready:
+		case <-s.life.Done():
+			return
+		}
+		for s.out.waits() {
+			if err := s.pc.WriteNext(s.out.next); err != nil {
+				s.end(err)
+				return
+			}
 		}
 	}
 }
+
+// Traffic counts the packets that crossed the line since the stack was made.
+func (s *Stack) Traffic() (up, down Traffic) { return s.flows.traffic() }
 
 // incoming adapts a packet from the line, and gives nil for one that nobody
 // here asked for: answering it would cost.
@@ -211,29 +253,47 @@ func (s *Stack) incoming(p []byte) []byte {
 	if seg.isOpening() && s.listeners.Load() == 0 {
 		return nil
 	}
-	return s.bound(seg)
-}
-
-// outgoing adapts a packet for the line.
-func (s *Stack) outgoing(p []byte) []byte {
-	seg, ok := parseSegment(p)
-	if !ok {
+	if !s.tune.bounded {
 		return p
 	}
-	return s.bound(seg)
-}
-
-// bound applies the window, which the connections share, to a segment: the far
-// end's bounds what we send, ours what it sends.
-func (s *Stack) bound(seg segment) []byte {
-	if !s.tune.bounded {
-		return seg.packet
-	}
-	seg.clampWindow(s.tune.share(int(s.conns.Load())))
+	// The far end's window bounds what we send.
+	seg.clampWindow(s.live.Load().share(int(s.conns.Load())))
 	if seg.isSYN() {
 		return seg.plainSYN()
 	}
 	return seg.packet
+}
+
+// outgoing adapts a packet for the line. Its window is the outbox's business.
+func (s *Stack) outgoing(p []byte) []byte {
+	if seg, ok := parseSegment(p); ok && s.tune.bounded && seg.isSYN() {
+		seg.announce(s.tune.mss)
+		return seg.plainSYN()
+	}
+	return p
+}
+
+// Retune adapts the windows to a rate that was measured; segments and timers stay,
+// which connections have from their beginning. A line that isn't tuned stays so.
+func (s *Stack) Retune(rate int, rtt time.Duration) {
+	t := tune(rate, rtt)
+	if !s.tune.bounded || !t.bounded {
+		return
+	}
+	t.mss = s.tune.mss
+	t.down, t.duplex = whole(t.down, t.mss), whole(t.duplex, t.mss)
+	t.up = min(whole(t.up, t.mss), maxWindow)
+	s.live.Store(&t)
+}
+
+// offers gives what the far end may send on a connection: our window bounds that.
+func (s *Stack) offers(w *flow) int {
+	if !s.tune.bounded {
+		return maxWindow
+	}
+	now := s.live.Load()
+	bulk, sending := s.flows.sending(w, now.bulkFor)
+	return now.offer(bulk, sending, int(s.conns.Load()), s.out.sending(now.bulkFor))
 }
 
 // wait takes everything down when the stack's life ends.

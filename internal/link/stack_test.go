@@ -152,7 +152,7 @@ func TestStackTuning(t *testing.T) {
 		if n := len(s.payload()); n > tuned.mss {
 			t.Errorf("%s: segment of %d octets", way, n)
 		}
-		if window := int(s.tcp()[14])<<8 | int(s.tcp()[15]); way == "up" && window > tuned.window {
+		if window := int(s.tcp()[14])<<8 | int(s.tcp()[15]); way == "up" && window > tuned.duplex {
 			t.Errorf("%s: window of %d octets offered", way, window)
 		}
 		if s.isSYN() && !bytes.Equal(plainOptions(s.tcp()[20:s.header]), s.tcp()[20:s.header]) && way == "up" {

@@ -10,13 +10,19 @@ type tuning struct {
 	bounded bool
 	// mss is the largest segment either end sends.
 	mss int
-	// window is what all connections together may have in flight each way;
-	// least is what one connection may have in any case.
-	window, least int
+	// down is what the far end may have in flight, all connections together, duplex
+	// the same while we are sending too, and up what we may.
+	down, duplex, up int
+	// bulkFor is how long after a large segment a connection counts as one that
+	// the far end is sending on.
+	bulkFor time.Duration
 	// slow is how many seconds of ours are one of TCP's.
 	slow int
 	// minRTO is the least retransmission time-out, in our seconds.
 	minRTO time.Duration
+	// grace is how long behind the line's own answer an acknowledgement may come
+	// that was on its way.
+	grace time.Duration
 	// connectWait bounds one attempt to connect to one address.
 	connectWait time.Duration
 	// askWait is how long an answer of a name server may take.
@@ -28,6 +34,13 @@ const (
 	frameOctets  = 8  // PPP around a packet: flag, address, control, protocol, FCS
 	synPacket    = 48 // a SYN with the options we leave on it
 	bitsPerOctet = 10 // asynchronous: start, eight bits, stop
+
+	// farMargin is the least that servers' TCP adds to a measured round trip (Linux).
+	farMargin = 200 * time.Millisecond
+	// longSegmentRate is where segments longer than 536 octets take less than
+	// farMargin to send. Below, a window of one of them must not exceed 536: Linux
+	// halves its segments if it has ever seen a larger one.
+	longSegmentRate = 64_000
 
 	// largestMSS fits Ethernet on the way behind the provider (RFC 6691 §2).
 	largestMSS = 1460
@@ -45,11 +58,11 @@ const (
 // unknown; rtt is the round trip of a small packet on the idle line, 0 if
 // unknown.
 //
-//	line                 mss window least slow minRTO
-//	2400 bit/s 1.8 s     480   1920   960   10   21 s  satellite
-//	9600 bit/s 600 ms    624   2496  1248    4    7 s  GSM data
-//	33600 bit/s 150 ms   544   2176  1088    1    2 s  landline
-//	128 kbit/s 300 ms   1456   8736  5824    1    2 s  packet radio
+//	line                 mss  down duplex    up slow minRTO
+//	2400 bit/s 1.8 s     336  1344   2016  3360   12   20 s  satellite
+//	9600 bit/s 600 ms    432  1728   2592  4320    4    7 s  GSM data
+//	33600 bit/s 150 ms   536  1608   2680  4288    2    2 s  landline
+//	128 kbit/s 300 ms   1456  7280  10192 17472    2    3 s  packet radio
 func tune(rate int, rtt time.Duration) tuning {
 	if rate <= 0 {
 		return untuned(rtt)
@@ -61,42 +74,52 @@ func tune(rate int, rtt time.Duration) tuning {
 	inFlight := l.octets(rtt) // what the line itself holds: rate times round trip
 	t := tuning{bounded: true}
 
-	// The far end starts its timer from the handshake: the first sample sets
-	// its time-out to three times that (RFC 6298 §2.2). A segment that takes no
-	// longer than the handshake to send, and then a round trip to be
-	// acknowledged, leaves a third of it as margin. It also bounds how long
-	// anything urgent waits behind a segment.
-	handshake := rtt + 2*l.airtime(synPacket)
-	t.mss = l.octets(handshake) - tcpHeader - frameOctets
-	t.mss = min(max(t.mss, smallestMSS), largestMSS) &^ 7
-
-	// What is in flight beyond what the line holds is queue: it adds to the
-	// round trip and gains nothing. Three segments keep the line busy while a
-	// receiver delays its acknowledgement for a second one (RFC 9293 §3.8.6.3).
-	t.window = whole(inFlight+3*t.mss, t.mss)
-	// Among idle connections, an active one must still fill the line; with less
-	// than two segments it would wait for delayed acknowledgements.
-	t.least = max(2*t.mss, whole(inFlight+t.mss, t.mss))
-	if t.window > maxWindow {
-		return untuned(rtt) // window scaling is worth more than bounds
+	// The far end sets its time-out by the round trips of small packets, and a
+	// segment's is longer by the time that it takes to send. Servers give it 0.2 s
+	// of margin at least (RFC 6298 §2.4 asks for 1 s), and more where the first
+	// samples were few: two thirds of a round trip is what they bear. It also
+	// bounds how long anything urgent waits behind a segment. Below some 300
+	// octets, what is saved in repetitions goes into headers.
+	margin := max((rtt+2*l.airtime(synPacket))*2/3, farMargin)
+	t.mss = min(max(l.octets(margin)-frameOctets, smallestMSS), largestMSS) &^ 7
+	if rate < longSegmentRate {
+		t.mss = min(t.mss, defaultMSS)
 	}
 
+	// What is in flight beyond what the line holds is queue: at the far end it
+	// adds to every round trip and gains nothing. One segment is being sent, and one
+	// is for servers whose segments aren't whole. While we send too, an
+	// acknowledgement waits for a segment of ours to end, and rides on the next.
+	t.down = whole(inFlight+2*t.mss, t.mss)
+	t.duplex = t.down + 2*t.mss
+	// Ours waits here, not in the network, where what is urgent passes it. It
+	// must outlast acknowledgements that wait at the far end behind all of that.
+	t.up = t.duplex + t.down
+	if t.up > maxWindow {
+		return untuned(rtt) // window scaling is worth more than bounds
+	}
+	t.bulkFor = rtt + l.airtime(t.duplex) + time.Second
+
 	// TCP's time-out before anything was measured is fixed at 1 s (RFC 6298
-	// §2.1), ours at the time a SYN takes behind a full send window.
-	t.slow = int((rtt + l.airtime(t.window) + time.Second - 1) / time.Second)
+	// §2.1), ours at the time a SYN's answer takes behind a full window.
+	t.slow = int((rtt + l.airtime(t.duplex+t.mss) + time.Second - 1) / time.Second)
 	// Once it was measured, a segment's round trip still jumps from the idle
-	// line's to that behind every connection's segments. Half as much again for
-	// their headers and for acknowledgements that wait in the other direction.
-	t.minRTO = (rtt + l.airtime(tunedConnections*t.least)) * 3 / 2
-	t.minRTO = max(t.minRTO.Round(time.Second), time.Second)
+	// line's to that behind every connection's segments. If it jumps higher, the
+	// outbox asks before anything is sent twice.
+	t.minRTO = rtt + l.airtime(max(t.up, tunedConnections*t.down)+t.mss)
+	t.minRTO = (t.minRTO + time.Second - 1).Truncate(time.Second)
+
+	// The far end's TCP may keep an acknowledgement for 0.2 s (RFC 9293 §3.8.6.3 has
+	// 0.5 s at most), its network takes its time, and a segment may be in front.
+	t.grace = 500*time.Millisecond + l.airtime(t.mss)
 
 	// Three SYNs have been sent by then (after 1, 2 and 4 s of TCP's), and the
 	// last had its full time. 20 s at least: servers that look up who connects
 	// are slow too.
 	t.connectWait = max(20*time.Second, 7*time.Duration(t.slow)*time.Second)
-	// A question may wait behind a full send window as well, and the server has
+	// An answer may wait behind a full window as well, and the server has
 	// to ask others.
-	t.askWait = rtt + l.airtime(t.window) + 2*time.Second
+	t.askWait = rtt + l.airtime(t.duplex) + 2*time.Second
 	return t
 }
 
@@ -130,20 +153,35 @@ func usualRTT(rate int) time.Duration {
 func (t tuning) fit(mtu int) tuning {
 	mss := min(t.mss, mtu-tcpHeader)
 	if t.bounded && mss < t.mss {
-		t.window = whole(t.window, mss)
-		t.least = whole(t.least, mss)
+		t.down, t.duplex, t.up = whole(t.down, mss), whole(t.duplex, mss), whole(t.up, mss)
 	}
 	t.mss = mss
 	return t
 }
 
-// share is a connection's part of the window that n connections have together.
+// share is a connection's part of what n connections may have in flight up; less
+// than the far end may, and it could not keep the line busy alone.
 func (t tuning) share(n int) int {
-	window := t.window
 	if n > 1 {
-		window = max(window/n/t.mss*t.mss, t.least)
+		return max(t.up/n/t.mss*t.mss, t.down)
 	}
-	return min(window, maxWindow)
+	return t.up
+}
+
+// offer is what the far end may send on a connection before it hears from us: its
+// part among those that it is sending on, itself included. One that it isn't
+// sending on yet has its part of all: it may begin when the others do. Duplex says
+// that we are sending, too.
+func (t tuning) offer(bulk bool, sending, all int, duplex bool) int {
+	n := sending
+	if !bulk {
+		n = max(sending+1, all)
+	}
+	n = max(n, 1)
+	if duplex {
+		return whole(t.duplex/n, t.mss)
+	}
+	return max(t.down/n/t.mss, 1) * t.mss
 }
 
 // whole rounds up to whole segments: a rest would be sent as a small segment

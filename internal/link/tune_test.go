@@ -8,19 +8,19 @@ import (
 // TestTuneTable holds the table in tune's comment to what tune does.
 func TestTuneTable(t *testing.T) {
 	for _, c := range []struct {
-		rate                     int
-		rtt                      time.Duration
-		mss, window, least, slow int
-		minRTO                   time.Duration
+		rate                        int
+		rtt                         time.Duration
+		mss, down, duplex, up, slow int
+		minRTO                      time.Duration
 	}{
-		{2400, 1800 * time.Millisecond, 480, 1920, 960, 10, 21 * time.Second},
-		{9600, 600 * time.Millisecond, 624, 2496, 1248, 4, 7 * time.Second},
-		{33600, 150 * time.Millisecond, 544, 2176, 1088, 1, 2 * time.Second},
-		{128000, 300 * time.Millisecond, 1456, 8736, 5824, 1, 2 * time.Second},
-		{9600, 0, 624, 2496, 1248, 4, 7 * time.Second}, // the usual round trip
+		{2400, 1800 * time.Millisecond, 336, 1344, 2016, 3360, 12, 20 * time.Second},
+		{9600, 600 * time.Millisecond, 432, 1728, 2592, 4320, 4, 7 * time.Second},
+		{33600, 150 * time.Millisecond, 536, 1608, 2680, 4288, 2, 2 * time.Second},
+		{128000, 300 * time.Millisecond, 1456, 7280, 10192, 17472, 2, 3 * time.Second},
+		{9600, 0, 432, 1728, 2592, 4320, 4, 7 * time.Second}, // the usual round trip
 	} {
 		got := tune(c.rate, c.rtt)
-		if !got.bounded || got.mss != c.mss || got.window != c.window || got.least != c.least || got.slow != c.slow || got.minRTO != c.minRTO {
+		if !got.bounded || got.mss != c.mss || got.down != c.down || got.up != c.up || got.duplex != c.duplex || got.slow != c.slow || got.minRTO != c.minRTO {
 			t.Errorf("%d bit/s, %v: %+v", c.rate, c.rtt, got)
 		}
 	}
@@ -44,13 +44,13 @@ func TestTuneRules(t *testing.T) {
 			switch {
 			case c.mss < smallestMSS || c.mss > largestMSS:
 				t.Errorf("%d bit/s, %v: MSS %d", rate, rtt, c.mss)
-			case c.window%c.mss != 0 || c.window > maxWindow || c.least%c.mss != 0 || c.least < 2*c.mss:
+			case c.down%c.mss != 0 || c.up > maxWindow || c.up%c.mss != 0 || c.duplex%c.mss != 0 || c.down > c.duplex || c.duplex > c.up:
 				t.Errorf("%d bit/s, %v: windows %+v", rate, rtt, c)
-			case c.least < l.octets(rtt):
-				t.Errorf("%d bit/s, %v: %d octets don't fill the line", rate, rtt, c.least)
-			case c.minRTO < rtt+l.airtime(c.window):
-				t.Errorf("%d bit/s, %v: time-out of %v, a full window takes longer", rate, rtt, c.minRTO)
-			case time.Duration(c.slow)*time.Second < rtt+l.airtime(c.window):
+			case c.down < l.octets(rtt)+c.mss:
+				t.Errorf("%d bit/s, %v: %d octets don't fill the line", rate, rtt, c.down)
+			case c.minRTO < rtt+l.airtime(c.up):
+				t.Errorf("%d bit/s, %v: time-out of %v, full windows take longer", rate, rtt, c.minRTO)
+			case time.Duration(c.slow)*time.Second < rtt+l.airtime(c.down):
 				t.Errorf("%d bit/s, %v: first time-out of %d s", rate, rtt, c.slow)
 			case c.connectWait < 7*time.Duration(c.slow)*time.Second:
 				t.Errorf("%d bit/s, %v: %+v", rate, rtt, c)
@@ -62,22 +62,36 @@ func TestTuneRules(t *testing.T) {
 	}
 }
 
+// TestShare: what all connections may have in flight is divided among those that
+// use it, and one alone can fill the line.
 func TestShare(t *testing.T) {
 	c := tune(9600, 600*time.Millisecond)
-	for n, want := range []int{c.window, c.window, 1248, 1248, 1248} {
-		if got := c.share(n); got != want || got%c.mss != 0 {
+	for n, want := range []int{c.up, c.up, c.up / 2 / c.mss * c.mss, c.down, c.down} {
+		if got := c.share(n); got != max(want, c.down) || got%c.mss != 0 {
 			t.Errorf("share of %d: %d", n, got)
 		}
 	}
-	wide := tune(128000, 600*time.Millisecond)
-	if got := wide.share(2); got < wide.least || got > wide.window {
-		t.Errorf("share %d of %+v", got, wide)
+	for _, o := range []struct {
+		bulk         bool
+		sending, all int
+		want         int
+	}{
+		{true, 1, 1, c.down}, {true, 1, 8, c.down}, // the others are idle
+		{true, 2, 3, c.down / 2 / c.mss * c.mss}, {true, 8, 8, c.mss},
+		{false, 0, 1, c.down}, {false, 0, 8, c.mss}, {false, 2, 3, c.down / 3 / c.mss * c.mss},
+	} {
+		if got := c.offer(o.bulk, o.sending, o.all, false); got != o.want {
+			t.Errorf("%+v: offered %d", o, got)
+		}
+	}
+	if got := c.offer(true, 3, 3, true); got != 2*c.mss {
+		t.Errorf("offered %d to each of three while we send too", got)
 	}
 }
 
 func TestFit(t *testing.T) {
 	c := tune(9600, 600*time.Millisecond).fit(296)
-	if c.mss != 256 || c.window%256 != 0 || c.least%256 != 0 || c.window < 2496 {
+	if c.mss != 256 || c.down%256 != 0 || c.up%256 != 0 || c.duplex%256 != 0 || c.down < tune(9600, 600*time.Millisecond).down {
 		t.Errorf("%+v", c)
 	}
 	if got := tune(9600, 600*time.Millisecond).fit(1500); got != tune(9600, 600*time.Millisecond) {
@@ -105,5 +119,21 @@ func TestSlowClock(t *testing.T) {
 	}
 	if timer.Stop() {
 		t.Error("stopped what has fired")
+	}
+}
+
+// Retune changes the windows by what was measured, and nothing that a connection has
+// from its beginning.
+func TestRetune(t *testing.T) {
+	near, _, _ := pair(t, StackOptions{Rate: 9600, RTT: 600 * time.Millisecond})
+	before := *near.live.Load()
+	near.Retune(28800, 600*time.Millisecond)
+	after := *near.live.Load()
+	if after.down <= before.down || after.down%before.mss != 0 || after.mss != before.mss || near.tune != before {
+		t.Errorf("%+v, then %+v", before, after)
+	}
+	near.Retune(0, 0)
+	if *near.live.Load() != after {
+		t.Error("a rate that isn't known changed the windows")
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // wire is a line for packets between two stacks, as PPP on a modem gives it: a
-// rate, a delay, and writers that wait while four packets are queued. gVisor's
+// rate, a delay, and writers that wait until it is free. gVisor's
 // goroutines park in ways that testing/synctest doesn't count as idle, so time
 // is real here, but may run speed times faster, on the wire and in the stacks
 // alike.
@@ -57,9 +57,9 @@ func (e *wireEnd) ReadPacket(p []byte) (int, error) {
 	}
 }
 
-func (e *wireEnd) WritePacket(p []byte) error {
+func (e *wireEnd) WriteNext(next func() []byte) error {
 	select {
-	case e.out.waiting <- append([]byte(nil), p...):
+	case e.out.waiting <- next:
 		return nil
 	case <-e.out.closed:
 		return errCut
@@ -72,7 +72,7 @@ var errCut = io.ErrUnexpectedEOF
 type direction struct {
 	w       *wire
 	name    string
-	waiting chan []byte
+	waiting chan func() []byte
 	flying  chan timed
 	arrived chan []byte
 	closed  chan struct{}
@@ -95,7 +95,7 @@ type timed struct {
 func newDirection(w *wire, name string, closed chan struct{}) *direction {
 	d := &direction{
 		w: w, name: name, closed: closed, last: make(map[[4]byte]uint32),
-		waiting: make(chan []byte, 4), flying: make(chan timed, 4096), arrived: make(chan []byte, 4096),
+		waiting: make(chan func() []byte), flying: make(chan timed, 4096), arrived: make(chan []byte, 4096),
 	}
 	d.wg.Go(d.serialise)
 	d.wg.Go(d.fly)
@@ -107,7 +107,10 @@ func (d *direction) serialise() {
 	for {
 		var p []byte
 		select {
-		case p = <-d.waiting:
+		case next := <-d.waiting:
+			if p = next(); p == nil {
+				continue
+			}
 		case <-d.closed:
 			return
 		}
@@ -223,6 +226,7 @@ func hurried(t testing.TB, pc PacketConn, addr netip.Addr, opt StackOptions, spe
 	faster := func(d time.Duration) time.Duration { return time.Duration(float64(d) / speed) }
 	clock := newSlowClock(faster(time.Duration(tuned.slow) * time.Second))
 	tuned.minRTO = faster(tuned.minRTO)
+	tuned.bulkFor, tuned.grace = faster(tuned.bulkFor), faster(tuned.grace)
 	tuned.connectWait, tuned.askWait = faster(tuned.connectWait), faster(tuned.askWait)
 	s, err := newStack(pc, addr, opt, tuned, clock)
 	if err != nil {

@@ -57,8 +57,8 @@ func Need(t testing.TB, programs ...string) {
 	}
 }
 
-// needRoot ends the test, as Need does, unless it runs as root.
-func needRoot(t testing.TB, why string) {
+// NeedRoot ends the test, as Need does, unless it runs as root.
+func NeedRoot(t testing.TB, why string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		giveUp(t, why+"; run the tests as root")
@@ -100,8 +100,8 @@ func debianPackage(program string) string {
 	switch program {
 	case "dovecot", "pop3-login":
 		return "dovecot-pop3d"
-	case "slirp-fullbolt":
-		return "slirp"
+	case "ip":
+		return "iproute2"
 	case "linux.uml":
 		return "user-mode-linux"
 	case "pppd":
@@ -110,6 +110,10 @@ func debianPackage(program string) string {
 		return "libc-bin"
 	case "go":
 		return "golang-go"
+	case "nft":
+		return "nftables"
+	case "slirp-fullbolt":
+		return "slirp"
 	default:
 		return program
 	}

@@ -53,7 +53,7 @@ type PostfixServer struct {
 func Postfix(t testing.TB, opt PostfixOptions) *PostfixServer {
 	t.Helper()
 	Need(t, "postfix", "postconf")
-	needRoot(t, "Postfix runs as root only")
+	NeedRoot(t, "Postfix runs as root only")
 	p := &PostfixServer{SMTP: freeAddress(t), Submission: freeAddress(t), SMTPS: freeAddress(t), t: t, dir: folder(t)}
 	p.cert = newCertificate(t, p.dir)
 	p.folders()

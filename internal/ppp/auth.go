@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
-// chapMD5 is CHAP's algorithm number (RFC 1994 §3).
-const chapMD5 = 5
+// CHAP's algorithm numbers (RFC 1994 §3, RFC 2759 §3).
+const (
+	chapMD5  = 5
+	chapMSv2 = 0x81
+)
 
 // authValue is the value of LCP's authentication option.
 func authValue(a AuthProtocol) []byte {
@@ -16,6 +19,8 @@ func authValue(a AuthProtocol) []byte {
 		return binary.BigEndian.AppendUint16(nil, protoPAP)
 	case CHAPMD5:
 		return append(binary.BigEndian.AppendUint16(nil, protoCHAP), chapMD5)
+	case MSCHAPv2:
+		return append(binary.BigEndian.AppendUint16(nil, protoCHAP), chapMSv2)
 	}
 	return nil
 }
@@ -27,6 +32,8 @@ func authProtocol(v []byte) AuthProtocol {
 		return PAP
 	case len(v) == 3 && binary.BigEndian.Uint16(v) == protoCHAP && v[2] == chapMD5:
 		return CHAPMD5
+	case len(v) == 3 && binary.BigEndian.Uint16(v) == protoCHAP && v[2] == chapMSv2:
+		return MSCHAPv2
 	}
 	return ""
 }
@@ -42,8 +49,6 @@ func authName(v []byte) string {
 	switch protocol := binary.BigEndian.Uint16(v); {
 	case protocol == protoCHAP && len(v) == 3 && v[2] == 0x80:
 		return "MS-CHAP"
-	case protocol == protoCHAP && len(v) == 3 && v[2] == 0x81:
-		return "MS-CHAPv2"
 	case protocol == 0xc227:
 		return "EAP"
 	default:
@@ -68,6 +73,8 @@ type auth struct {
 	demandTries      int
 	challengeID      byte
 	verdict          packet // our last CHAP verdict, for a response heard twice
+	asked            []byte // the CHAP challenge we answered last
+	expected         string // what an MS-CHAPv2 peer must say to have us believe it
 }
 
 func newAuth(e *engine) *auth {
@@ -77,16 +84,19 @@ func newAuth(e *engine) *auth {
 	return a
 }
 
-// start begins the phase when LCP opens, with what the two ends agreed on.
-func (a *auth) start(prove, demand AuthProtocol) {
-	a.stop()
+// start begins the phase when LCP opens, with what the two ends agreed on. sent
+// says that a PAP request is on its way already.
+func (a *auth) start(prove, demand AuthProtocol, sent bool) {
+	if !sent {
+		a.stop()
+	}
 	a.prove, a.demand, a.running = prove, demand, true
 	a.proved, a.shown = prove == "", demand == ""
-	if prove == PAP {
+	if prove == PAP && !sent {
 		a.sendPAP()
 	}
 	switch demand {
-	case CHAPMD5:
+	case CHAPMD5, MSCHAPv2:
 		a.sendChallenge()
 	case PAP:
 		// The peer speaks first; Up's time-out bounds the wait.
@@ -133,7 +143,7 @@ func (a *auth) accepted() {
 func (a *auth) believed() {
 	a.demandTimer.at = time.Time{}
 	a.demandTries = 0
-	if a.demand == CHAPMD5 && a.engine.cfg.Rechallenge > 0 {
+	if isCHAP(a.demand) && a.engine.cfg.Rechallenge > 0 {
 		a.demandTimer.at = time.Now().Add(a.engine.cfg.Rechallenge)
 	}
 	if !a.shown {

@@ -23,7 +23,7 @@ func TestAuthNames(t *testing.T) {
 		{"c023", "PAP", "PAP"},
 		{"c22305", "CHAP-MD5", "CHAP-MD5"},
 		{"c22380", "", "MS-CHAP"},
-		{"c22381", "", "MS-CHAPv2"},
+		{"c22381", "MS-CHAPv2", "MS-CHAPv2"},
 		{"c227", "", "EAP"},
 		{"c223", "", "protocol c223"},
 		{"c0", "", "an unknown protocol"},

@@ -48,6 +48,8 @@ type automaton struct {
 	requestID byte
 	waiting   bool      // that request has no answer yet
 	firstSent time.Time // when it first went out
+	sent      int       // Configure-Requests that went out, copies included
+	hurried   bool      // the restart timer was shortened, see hurry
 
 	reply    packet // what sca, scn, sta, scj or ser will send
 	refused  packet // the peer's request refused last,
@@ -71,7 +73,7 @@ func (a *automaton) deliver(ev event) {
 		return
 	}
 	if ev == evUp {
-		a.waiting, a.rounds, a.refusals, a.refused = false, 0, 0, packet{}
+		a.waiting, a.hurried, a.rounds, a.refusals, a.refused = false, false, 0, 0, packet{}
 	}
 	a.state = t.to
 	if !a.state.timed() {
@@ -92,7 +94,7 @@ func (a *automaton) perform(do action) {
 func (a *automaton) act(one action) {
 	switch one {
 	case tld:
-		a.waiting, a.rounds, a.refusals, a.refused = false, 0, 0, packet{}
+		a.waiting, a.hurried, a.rounds, a.refusals, a.refused = false, false, 0, 0, packet{}
 		a.layer.down()
 	case tls:
 		// The layer below LCP is the stream, which is up already.
@@ -140,6 +142,7 @@ func (a *automaton) sendRequest() {
 		a.request, a.requestID = content, a.id
 		a.waiting, a.firstSent = true, time.Now()
 	}
+	a.sent++
 	a.transmit(packet{codeRequest, a.requestID, content})
 }
 
@@ -158,6 +161,9 @@ func (a *automaton) startTimer(d time.Duration) {
 func (a *automaton) send(p packet) { a.engine.sendControl(a.protocol, p) }
 
 func (a *automaton) timeout() {
+	if a.hurried { // what came early was dropped: not again next time
+		a.hurried, a.engine.lateNetwork = false, true
+	}
 	if a.count > 0 {
 		a.deliver(evTimeout)
 		return
@@ -204,7 +210,11 @@ func (a *automaton) answers(p packet) bool { return a.waiting && p.id == a.reque
 
 func (a *automaton) answered() {
 	a.waiting = false
-	a.engine.observe(time.Since(a.firstSent))
+	if a.hurried {
+		a.hurried = false
+		a.startTimer(a.engine.restartAfter(a.tries))
+	}
+	a.engine.observe(time.Since(a.firstSent), a.tries <= 1)
 }
 
 // configureRequest answers the peer's request: Reject for what we don't know
@@ -292,7 +302,8 @@ func (a *automaton) codeReject(p packet) {
 		return
 	}
 	if p.data[0] == codeEchoRequest {
-		a.engine.echo.at = time.Time{} // it has no echo: do without
+		a.engine.echo.at, a.engine.noEcho = time.Time{}, true // do without
+		a.engine.unprobed()
 	}
 	a.deliver(evMildReject)
 }

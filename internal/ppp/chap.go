@@ -1,6 +1,7 @@
 package ppp
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/rand"
 	"crypto/subtle"
@@ -27,18 +28,27 @@ func digest(id byte, secret string, challenge []byte) []byte {
 	return h.Sum(nil)
 }
 
+// isCHAP says whether a protocol is CHAP, whatever its digest.
+func isCHAP(a AuthProtocol) bool { return a == CHAPMD5 || a == MSCHAPv2 }
+
 // inputCHAP takes one CHAP packet; false if CHAP was not agreed on.
 func (a *auth) inputCHAP(p packet) bool {
 	switch {
-	case p.code == chapResponse && a.demand == CHAPMD5:
+	case p.code == chapResponse && isCHAP(a.demand):
 		a.chapResponse(p)
-	case a.prove != CHAPMD5:
-		return a.demand == CHAPMD5
+	case !isCHAP(a.prove):
+		return isCHAP(a.demand)
 	case p.code == chapChallenge:
 		a.chapChallenge(p)
-	case p.code == chapSuccess && p.id == a.proof.id && a.proofTries > 0:
+	case p.id != a.proof.id || a.proofTries == 0:
+		// A verdict on something else.
+	case p.code == chapSuccess && a.prove == MSCHAPv2:
+		a.msSucceeded(p.data)
+	case p.code == chapSuccess:
 		a.accepted()
-	case p.code == chapFailure && p.id == a.proof.id && a.proofTries > 0:
+	case p.code == chapFailure && a.prove == MSCHAPv2:
+		a.refused([]byte(msWords(string(p.data))))
+	case p.code == chapFailure:
 		a.refused(p.data)
 	}
 	return true
@@ -51,9 +61,25 @@ func (a *auth) chapChallenge(p packet) {
 	if !ok || len(value) == 0 {
 		return
 	}
-	data := appendString(nil, string(digest(p.id, a.engine.cfg.Password, value)))
+	if len(a.proof.data) > 0 && a.proofTo == protoCHAP && a.proof.id == p.id && bytes.Equal(value, a.asked) {
+		a.repeatProof() // the same challenge, heard again: the answer is the same
+		return
+	}
+	a.asked = bytes.Clone(value)
+	answer := digest(p.id, a.engine.cfg.Password, value)
+	if a.prove == MSCHAPv2 {
+		if len(value) != msChallenge {
+			return
+		}
+		answer = a.msAnswer(value)
+	}
+	data := appendString(nil, string(answer))
 	data = append(data, a.engine.cfg.User...)
+	first := !a.proved
 	a.sendProof(protoCHAP, packet{chapResponse, p.id, data})
+	if first {
+		a.engine.askNetwork()
+	}
 }
 
 // sendChallenge begins a new challenge: a new identifier and a value never used
@@ -90,13 +116,18 @@ func (a *auth) chapResponse(p packet) {
 		return
 	}
 	secret, known := a.engine.cfg.Authenticate(string(name))
-	if subtle.ConstantTimeCompare(response, digest(p.id, secret, challenge)) == 1 && known {
-		a.verdict = packet{chapSuccess, p.id, []byte("Login ok")}
+	right, yes, no := subtle.ConstantTimeCompare(response, digest(p.id, secret, challenge)) == 1, "Login ok", "Login incorrect"
+	if a.demand == MSCHAPv2 {
+		right, yes = msVerdict(response, challenge, string(name), secret)
+		no = msRefusal
+	}
+	if right && known {
+		a.verdict = packet{chapSuccess, p.id, []byte(yes)}
 		a.engine.sendControl(protoCHAP, a.verdict)
 		a.believed()
 		return
 	}
-	a.verdict = packet{chapFailure, p.id, []byte("Login incorrect")}
+	a.verdict = packet{chapFailure, p.id, []byte(no)}
 	a.engine.sendControl(protoCHAP, a.verdict)
 	a.disbelieved()
 }

@@ -11,8 +11,9 @@ type AuthProtocol string
 
 // The authentication protocols this package speaks. The zero value means none.
 const (
-	PAP     AuthProtocol = "PAP"      // RFC 1334: the password in clear
-	CHAPMD5 AuthProtocol = "CHAP-MD5" // RFC 1994: a challenge, answered with a digest
+	PAP      AuthProtocol = "PAP"       // RFC 1334: the password in clear
+	CHAPMD5  AuthProtocol = "CHAP-MD5"  // RFC 1994: a challenge, answered with a digest
+	MSCHAPv2 AuthProtocol = "MS-CHAPv2" // RFC 2759: the same both ways, with Microsoft's digest
 )
 
 // Direction says which way a traced frame went.
@@ -51,7 +52,7 @@ type Config struct {
 	Authenticate func(user string) (password string, ok bool)
 
 	// Auth lists what to ask of the peer (with Authenticate) and what to accept
-	// when it asks us, most wanted first. Nil: CHAPMD5, then PAP.
+	// when it asks us, most wanted first. Nil: CHAPMD5, MSCHAPv2, then PAP.
 	Auth []AuthProtocol
 
 	// Rechallenge is how often an open link's peer is challenged again by a
@@ -69,10 +70,23 @@ type Config struct {
 	// which is RFC 1661's default and costs no option. 128 to 16384.
 	MRU int
 
+	// NoVJ sends TCP's headers whole, and wants them so (RFC 1144). It costs some 37
+	// octets a segment.
+	NoVJ bool
+
+	// Compress takes Deflate (RFC 1979) if the peer offers it. It is of use for
+	// traffic that isn't encrypted.
+	Compress bool
+
 	// ACCM has a bit for each control character that the peer must escape
-	// towards us, bit 0 for NUL (RFC 1662 §7.1). 0: none, for a line clean in
-	// 8 bits. A line with XON/XOFF flow control needs 0x000A0000.
+	// towards us, bit 0 for NUL (RFC 1662 §7.1), and that we escape whatever the
+	// peer asks for. 0: none, for a line clean in 8 bits. A line with XON/XOFF
+	// flow control needs 0x000A0000.
 	ACCM uint32
+
+	// Memory is what the provider agreed to the last time, from Link.Memory. Nil:
+	// this is the first contact. A server has no use for it.
+	Memory *Memory
 
 	// EchoInterval is the silence after which the peer is asked for a sign of
 	// life; any good frame is one. 0: never. EchoFailures is how many echoes in
@@ -81,7 +95,7 @@ type Config struct {
 	EchoFailures int
 
 	// Rate is the line's rate in bit/s, ten to an octet, at which the writer
-	// paces itself. 0: not paced.
+	// paces itself, slower where the line takes less. 0: not paced.
 	Rate int
 
 	// RTT is the round trip expected of the line, if known: it sets the restart
@@ -118,7 +132,7 @@ const (
 
 func (c Config) withDefaults() Config {
 	if len(c.Auth) == 0 {
-		c.Auth = []AuthProtocol{CHAPMD5, PAP}
+		c.Auth = []AuthProtocol{CHAPMD5, MSCHAPv2, PAP}
 	}
 	if c.MRU == 0 {
 		c.MRU = defaultMRU

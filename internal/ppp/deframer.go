@@ -19,6 +19,8 @@ type deframer struct {
 	escaped bool // the last octet was the escape
 	tooLong bool // this frame has outgrown limit and is being skipped
 	count   *counters
+	// damaged is told of each frame that was lost here; nil: nobody needs to know.
+	damaged func()
 }
 
 func newDeframer(mru int, count *counters) *deframer {
@@ -69,13 +71,21 @@ func (d *deframer) end(deliver func([]byte)) {
 		d.count.aborted.Add(1)
 	case d.tooLong:
 		d.count.oversized.Add(1)
+		d.spoiled()
 	case len(d.buf) < minFrame:
 	case d.fcs != fcsGood:
 		d.count.fcsErrors.Add(1)
+		d.spoiled()
 	default:
 		d.count.framesIn.Add(1)
 		deliver(d.buf[:len(d.buf)-fcsLen])
 	}
 	d.buf, d.fcs = d.buf[:0], fcsInit
 	d.synced, d.escaped, d.tooLong = true, false, false
+}
+
+func (d *deframer) spoiled() {
+	if d.damaged != nil {
+		d.damaged()
+	}
 }

@@ -15,20 +15,29 @@ type engine struct {
 	count *counters
 	lcp   *lcp
 	ipcp  *ipcp
+	ccp   *ccp
 	auth  *auth
 
-	packets chan []byte    // IPv4 packets for ReadPacket
-	opened  chan Addresses // the first Addresses, for Up
+	packets chan []byte // IPv4 packets for ReadPacket
+	opened  chan coming // the first time the link is open, for Up
 
-	sending   framing   // what the peer agreed to, once LCP is open
-	heard     bool      // a good frame came, ever
-	lastHeard time.Time // when the last one came
-	echo      alarm     // next look at the peer's silence
-	echoes    int       // unanswered so far
-	upBy      alarm     // the link must be open by then
+	sending   framing         // what the peer agreed to, once LCP is open
+	vj        *vjReceiver     // restores headers, once IPCP is open; nil: none are compressed
+	heard     bool            // a good frame came, ever
+	lastHeard time.Time       // when the last one came
+	echo      alarm           // next look at the peer's silence
+	echoes    int             // unanswered so far
+	noEcho    bool            // the peer knows none
+	probes    map[byte]func() // echoes of Link.Probe without an answer, by identifier
+	upBy      alarm           // the link must be open by then
 
 	measured time.Duration // last round trip seen; 0: none yet
-	local    netip.Addr    // our address since the link first opened
+	quickest time.Duration // the least that was measured of a request sent once; 0: none yet
+	early    early         // what went out before its phase
+	// lateNetwork: the peer drops IPCP's packets until it believes us.
+	lateNetwork bool
+
+	local netip.Addr // our address since the link first opened
 
 	leaving   *Error // what the peer's Terminate-Request means
 	farewells int    // how many of those came in this negotiation
@@ -41,12 +50,17 @@ func newEngine(cfg Config, out *writer, count *counters) *engine {
 		cfg: cfg, out: out, count: count,
 		in:      newDeframer(cfg.MRU, count),
 		packets: make(chan []byte, inboundSlots),
-		opened:  make(chan Addresses, 1),
+		opened:  make(chan coming, 1),
 		sending: plainFraming(),
 	}
 	e.lcp = newLCP(e)
 	e.ipcp = newIPCP(e)
+	e.ccp = newCCP(e)
 	e.auth = newAuth(e)
+	if cfg.Memory != nil && !cfg.Server {
+		e.recall(*cfg.Memory)
+	}
+	e.in.damaged = e.headersLost
 	e.echo.ring = e.ringEcho
 	e.upBy.ring = func() { e.fail(e.newError(Timeout)) }
 	return e
@@ -55,6 +69,12 @@ func newEngine(cfg Config, out *writer, count *counters) *engine {
 // inboundSlots bounds the packets that wait for ReadPacket: more than any TCP
 // window that makes sense on a slow line. TCP repairs what overflows.
 const inboundSlots = 64
+
+// coming is what a link came up with.
+type coming struct {
+	addresses Addresses
+	memory    Memory
+}
 
 // chunk is what the reader read; err comes with or after the last octets.
 type chunk struct {
@@ -98,9 +118,9 @@ func (e *engine) start() {
 	e.lcp.deliver(evUp)
 }
 
-func (e *engine) alarms() [6]*alarm {
+func (e *engine) alarms() [7]*alarm {
 	return [...]*alarm{
-		&e.lcp.timer, &e.ipcp.timer, &e.auth.proofTimer, &e.auth.demandTimer, &e.echo, &e.upBy,
+		&e.lcp.timer, &e.ipcp.timer, &e.ccp.timer, &e.auth.proofTimer, &e.auth.demandTimer, &e.echo, &e.upBy,
 	}
 }
 
@@ -133,8 +153,15 @@ func (e *engine) frame(b []byte) {
 		return
 	}
 	e.heard, e.lastHeard, e.echoes = true, time.Now(), 0
-	if protocol == protoIP {
-		e.deliverIP(info)
+	switch protocol {
+	case protoIP, protoVJ, protoVJFull:
+		if e.ccp.in != nil {
+			e.ccp.in.plain(protocol, info)
+		}
+		e.dataFrame(protocol, info)
+		return
+	case protoDeflate:
+		e.inflate(info)
 		return
 	}
 	e.trace(Received, protocol, info)
@@ -143,6 +170,10 @@ func (e *engine) frame(b []byte) {
 		if p, ok := parsePacket(info); ok {
 			e.lcp.input(p)
 		}
+		if e.lcp.acked && e.lcp.state == ackSent {
+			e.anticipate()
+		}
+		e.lcp.acked = false
 	case e.lcp.state != opened:
 	case protocol == protoPAP || protocol == protoCHAP:
 		e.authFrame(protocol, info)
@@ -151,8 +182,29 @@ func (e *engine) frame(b []byte) {
 		if p, ok := parsePacket(info); ok && e.auth.done() {
 			e.ipcp.input(p)
 		}
-	case e.auth.done():
+	case !e.auth.done():
+	case protocol == protoCCP && e.cfg.Compress:
+		e.ccpFrame(info)
+	default:
 		e.lcp.rejectProtocol(protocol, info)
+	}
+}
+
+// dataFrame takes a packet of the network to its reader.
+func (e *engine) dataFrame(protocol uint16, info []byte) {
+	switch protocol {
+	case protoIP:
+		e.deliverIP(info)
+	case protoVJ, protoVJFull:
+		e.restore(protocol, info)
+	}
+}
+
+// headersLost: a frame was damaged, and it may have been one whose headers are
+// compressed.
+func (e *engine) headersLost() {
+	if e.vj != nil {
+		e.vj.lost()
 	}
 }
 
@@ -168,6 +220,27 @@ func (e *engine) authFrame(protocol uint16, info []byte) {
 	if !input(p) {
 		e.lcp.rejectProtocol(protocol, info)
 	}
+}
+
+// restore takes a TCP segment whose headers are compressed, or that begins a slot.
+// What can't be restored is lost, and TCP sends it again.
+func (e *engine) restore(protocol uint16, info []byte) {
+	if e.vj == nil {
+		if e.lcp.state == opened && e.auth.done() {
+			e.lcp.rejectProtocol(protocol, info)
+		}
+		return
+	}
+	restore := e.vj.compressed
+	if protocol == protoVJFull {
+		restore = e.vj.full
+	}
+	p, ok := restore(info)
+	if !ok {
+		e.count.tossed.Add(1)
+		return
+	}
+	e.deliverIP(p)
 }
 
 // deliverIP never waits: the engine has a peer to keep content.
@@ -211,8 +284,14 @@ func (e *engine) trace(dir Direction, protocol uint16, info []byte) {
 }
 
 // observe notes a round trip. It starts at the first transmission, so that a
-// request sent more than once counts as too long rather than too short.
-func (e *engine) observe(roundTrip time.Duration) { e.measured = max(roundTrip, time.Millisecond) }
+// request sent more than once counts as too long rather than too short; only
+// one that was sent once is a measure.
+func (e *engine) observe(roundTrip time.Duration, once bool) {
+	e.measured = max(roundTrip, time.Millisecond)
+	if once && (e.quickest == 0 || e.measured < e.quickest) {
+		e.quickest = e.measured
+	}
+}
 
 const (
 	restartUnknown = 3 * time.Second  // RFC 1661 §4.6
@@ -256,6 +335,8 @@ func protocolName(p uint16) string {
 		return "CHAP"
 	case protoIPCP:
 		return "IPCP"
+	case protoCCP:
+		return "CCP"
 	}
 	const hex = "0123456789abcdef"
 	return string([]byte{hex[p>>12], hex[p>>8&15], hex[p>>4&15], hex[p&15]})

@@ -7,6 +7,8 @@ import (
 
 // IPCP's configuration options (RFC 1332 §3; name servers: RFC 1877 §1).
 const (
+	ipcpCompression = 2
+
 	ipcpAddress = 3
 	ipcpDNS1    = 129
 	ipcpDNS2    = 131
@@ -27,20 +29,53 @@ type ipcp struct {
 	dns     [2]netip.Addr
 	ask3    bool    // whether the address option is asked
 	askDNS  [2]bool // whether each name server is asked
+	askVJ   vj      // what we can take; no slots: it isn't asked
 	offer   netip.Addr
 	peer    netip.Addr // the peer's address as agreed
-	dummies int        // Naks sent to a peer that wants an address of us
+	offerVJ vj
+	peerVJ  vj  // what the peer can take, as agreed
+	dummies int // Naks sent to a peer that wants an address of us
+}
+
+// vj is one direction's header compression, as its receiver has it. The zero
+// value is none.
+type vj struct {
+	slots int  // connections, 0 to 256
+	slim  bool // their numbers may be left out
+}
+
+// option is RFC 1332 §4's.
+func (v vj) option() option {
+	data := []byte{protoVJ >> 8, protoVJ & 0xff, byte(v.slots - 1), 0} //nolint:gosec // 1 to 256
+	if v.slim {
+		data[3] = 1
+	}
+	return option{ipcpCompression, data}
+}
+
+// parseVJ reads it; none for another protocol, or RFC 1172's shorter form.
+func parseVJ(o option) vj {
+	if len(o.data) != 4 || o.data[0] != protoVJ>>8 || o.data[1] != protoVJ&0xff {
+		return vj{}
+	}
+	return vj{slots: int(o.data[2]) + 1, slim: o.data[3] == 1}
 }
 
 func newIPCP(e *engine) *ipcp {
 	p := &ipcp{local: e.cfg.LocalAddr, ask3: true}
 	p.automaton = newAutomaton(e, p, protoIPCP, "IPCP")
 	p.askDNS = [2]bool{!e.cfg.Server, !e.cfg.Server}
+	if !e.cfg.NoVJ {
+		p.askVJ = vj{slots: vjSlots, slim: true}
+	}
 	return p
 }
 
 func (p *ipcp) ask() []option {
 	var opts []option
+	if p.askVJ.slots > 0 {
+		opts = append(opts, p.askVJ.option())
+	}
 	if p.ask3 {
 		opts = append(opts, optionAddr(ipcpAddress, p.local))
 	}
@@ -53,9 +88,16 @@ func (p *ipcp) ask() []option {
 }
 
 func (p *ipcp) judge(opts []option) (naks, rejects []option) {
-	p.offer = netip.Addr{}
+	p.offer, p.offerVJ = netip.Addr{}, vj{}
 	dummies := p.dummies
 	for _, o := range opts {
+		if o.kind == ipcpCompression && !p.engine.cfg.NoVJ {
+			if p.offerVJ = parseVJ(o); p.offerVJ.slots < vjLeastSlots {
+				p.offerVJ = vj{}
+				naks = append(naks, vj{slots: vjSlots, slim: true}.option())
+			}
+			continue
+		}
 		want, known := p.wantInstead(o)
 		switch {
 		case !known:
@@ -115,14 +157,17 @@ func wantDNS(asked, have netip.Addr) (want netip.Addr, known bool) {
 	return have, true
 }
 
-func (p *ipcp) agreed() { p.peer = p.offer }
+func (p *ipcp) agreed() { p.peer, p.peerVJ = p.offer, p.offerVJ }
 
 // naked takes what a server gives. A server keeps its own address.
 func (p *ipcp) naked(opts []option) {
-	if p.engine.cfg.Server {
-		return
-	}
 	for _, o := range opts {
+		if o.kind == ipcpCompression {
+			p.vjNaked(parseVJ(o))
+		}
+		if p.engine.cfg.Server {
+			continue
+		}
 		switch a := o.addr(); o.kind {
 		case ipcpAddress:
 			if a.IsValid() {
@@ -136,9 +181,22 @@ func (p *ipcp) naked(opts []option) {
 	}
 }
 
+// vjNaked takes the peer's smaller table or its numbers; a peer that wants
+// another compression gets none.
+func (p *ipcp) vjNaked(want vj) {
+	if want.slots < vjLeastSlots {
+		p.askVJ = vj{}
+		return
+	}
+	p.askVJ.slots = min(p.askVJ.slots, want.slots)
+	p.askVJ.slim = p.askVJ.slim && want.slim
+}
+
 func (p *ipcp) rejected(opts []option) {
 	for _, o := range opts {
 		switch o.kind {
+		case ipcpCompression:
+			p.askVJ = vj{}
 		case ipcpAddress:
 			p.ask3 = false
 		case ipcpDNS1:
@@ -147,6 +205,15 @@ func (p *ipcp) rejected(opts []option) {
 			p.askDNS[1] = false
 		}
 	}
+}
+
+// compression gives both directions, or none at all: a peer that agreed to one
+// only has been seen to send what it could not take itself.
+func (p *ipcp) compression() (out *vjSender, in *vjReceiver) {
+	if p.askVJ.slots == 0 || p.peerVJ.slots == 0 {
+		return nil, nil
+	}
+	return newVJSender(min(p.peerVJ.slots, vjSlots), p.peerVJ.slim), newVJReceiver(p.askVJ.slots)
 }
 
 func (p *ipcp) addresses() Addresses {

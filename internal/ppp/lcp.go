@@ -45,6 +45,7 @@ type lcp struct {
 	suggested  int            // protocols we answered the peer's choice with
 	refusal    string         // what the peer wanted and we can't; for the error
 	loops      int            // our own requests heard in a row
+	acked      bool           // the peer's request has just been acknowledged
 }
 
 func newLCP(e *engine) *lcp {
@@ -181,7 +182,7 @@ func (l *lcp) judgeAuth(o option) (nak *option, known bool) {
 	return &option{lcpAuth, authValue(can[l.suggested-1])}, true
 }
 
-func (l *lcp) agreed() { l.peer = l.offer }
+func (l *lcp) agreed() { l.peer, l.acked = l.offer, true }
 
 func (l *lcp) naked(opts []option) {
 	for _, o := range opts {

@@ -13,7 +13,9 @@ func (l *lcp) extra(p packet) bool {
 		l.protocolReject(p)
 	case codeEchoRequest:
 		l.echoRequest(p)
-	case codeEchoReply, codeDiscardRequest:
+	case codeEchoReply:
+		l.engine.probed(p.id)
+	case codeDiscardRequest:
 		l.checkMagic(p)
 	case codeIdentification:
 		// RFC 1570 §2.1: for people only. The magic number comes first.
@@ -37,7 +39,14 @@ func (l *lcp) protocolReject(p packet) {
 	case protoLCP:
 		l.engine.refused(l.automaton, "it does not speak LCP")
 		l.deliver(evFatalReject)
-	case protoIPCP, protoIP:
+	case protoIPCP:
+		if !l.engine.auth.done() { // it came too soon
+			l.engine.lateNetwork = true
+			l.engine.ipcp.deliver(evDown)
+			return
+		}
+		l.engine.refused(l.engine.ipcp.automaton, "it does not carry IP")
+	case protoIP:
 		l.engine.refused(l.engine.ipcp.automaton, "it does not carry IP")
 	case protoPAP, protoCHAP:
 		l.engine.noCommonAuth()
@@ -73,9 +82,9 @@ func (l *lcp) echoRequest(p packet) {
 
 // checkMagic ends the link if a packet carries our own number on an open link:
 // the line has been looped back since (RFC 1661 §6.4). An Echo-Reply may carry
-// it only by mistake of its sender, so that it is not counted.
+// it by mistake of its sender, and isn't looked at.
 func (l *lcp) checkMagic(p packet) bool {
-	if l.state != opened || l.ours.magic == 0 || p.code == codeEchoReply || len(p.data) < 4 {
+	if l.state != opened || l.ours.magic == 0 || len(p.data) < 4 {
 		return true
 	}
 	if binary.BigEndian.Uint32(p.data) != l.ours.magic {
@@ -97,7 +106,46 @@ func (e *engine) ringEcho() {
 		return
 	}
 	e.echoes++
+	e.sendEcho()
+	e.echo.at = time.Now().Add(interval + e.out.backlog())
+}
+
+func (e *engine) sendEcho() {
 	e.lcp.id++
 	e.lcp.send(packet{codeEchoRequest, e.lcp.id, binary.BigEndian.AppendUint32(nil, e.lcp.ours.magic)})
-	e.echo.at = time.Now().Add(interval + e.out.backlog())
+}
+
+// maxProbes bounds those without an answer.
+const maxProbes = 16
+
+// probe sends an echo for Link.Probe.
+func (e *engine) probe(answered func()) {
+	if e.lcp.state != opened || e.noEcho || len(e.probes) >= maxProbes {
+		answered()
+		return
+	}
+	e.sendEcho()
+	if e.probes == nil {
+		e.probes = make(map[byte]func())
+	}
+	e.probes[e.lcp.id] = answered
+}
+
+// probed is told of each Echo-Reply. Those asked before it was are answered too:
+// the line keeps the order, so theirs are lost.
+func (e *engine) probed(id byte) {
+	for asked, answered := range e.probes {
+		if id-asked < 1<<7 {
+			delete(e.probes, asked)
+			answered()
+		}
+	}
+}
+
+// unprobed answers all of them: nothing is to be expected from the peer.
+func (e *engine) unprobed() {
+	for asked, answered := range e.probes {
+		delete(e.probes, asked)
+		answered()
+	}
 }

@@ -33,6 +33,7 @@ type Link struct {
 	mu      sync.Mutex
 	started bool
 	err     error // why it ended; set before done is closed
+	memory  Memory
 }
 
 // New makes a link on a stream. The stream must be a transparent one of eight
@@ -59,7 +60,10 @@ func (l *Link) Up(ctx context.Context) (Addresses, error) {
 	}
 	select {
 	case got := <-l.engine.opened:
-		return got, nil
+		l.mu.Lock()
+		l.memory = got.memory
+		l.mu.Unlock()
+		return got.addresses, nil
 	case <-l.done:
 	case <-ctx.Done():
 		l.post(func(e *engine) { e.abort(context.Cause(ctx)) })
@@ -171,26 +175,41 @@ func (l *Link) ReadPacket(p []byte) (int, error) {
 	return copy(p, packet), nil
 }
 
-// WritePacket queues one IPv4 packet of at most the MTU. It waits while the
-// writer's few places are taken, and while the link negotiates anew; it gives
-// the reason of the end once the link has ended. A nil error doesn't say that
-// the packet has left.
+// WritePacket hands over one IPv4 packet of at most the MTU. It waits until the
+// line is free for it, and while the link negotiates anew; it gives the reason
+// of the end once the link has ended. A nil error doesn't say that the packet
+// has left. P is the caller's again, and unchanged.
 func (l *Link) WritePacket(p []byte) error {
 	if mtu := l.out.mtu.Load(); int64(len(p)) > mtu {
 		return fmt.Errorf("ppp: packet of %d octets is longer than the MTU of %d", len(p), mtu)
 	}
+	p = append([]byte(nil), p...)
+	return l.WriteNext(func() []byte { return p })
+}
+
+// WriteNext is WritePacket for a packet that is chosen only when the line is free
+// for it, so that an urgent one that came meanwhile goes first. Next is called at
+// most once, on the writer's goroutine; it must not block, and its packet, of at
+// most the MTU, belongs to the link. It may give nil.
+func (l *Link) WriteNext(next func() []byte) error {
 	select {
 	case <-l.done:
 		return l.Err()
 	default:
 	}
 	select {
-	case l.out.data <- append([]byte(nil), p...):
+	case l.out.data <- next:
 		return nil
 	case <-l.done:
 		return l.Err()
 	}
 }
+
+// Probe asks the peer for a sign of life, and calls answered when it comes: all
+// that the peer had sent before has arrived by then. It calls it at once if the
+// peer can't be asked, and never if the link ends first. It is called on the
+// link's goroutine and must not block.
+func (l *Link) Probe(answered func()) { l.post(func(e *engine) { e.probe(answered) }) }
 
 // Close says goodbye to the peer, waits for its answer, and closes the stream.
 // The wait ends with ctx, or after MaxTerminate restart timers. The error is
@@ -232,6 +251,18 @@ func (l *Link) Err() error {
 	defer l.mu.Unlock()
 	return l.err
 }
+
+// Memory is what to give Config.Memory the next time this provider is called; it
+// knows nothing before Up has succeeded.
+func (l *Link) Memory() Memory {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.memory
+}
+
+// Rate is the bit/s that the writer keeps to: Config.Rate, or less where the line
+// takes less; 0: none.
+func (l *Link) Rate() int { return int(l.out.pace.rate.Load()) }
 
 // Stats gives the counts so far, also after the end.
 func (l *Link) Stats() Stats { return l.count.snapshot() }

@@ -56,44 +56,6 @@ func TestUp(t *testing.T) {
 	}
 }
 
-// Every round trip before the first mail is paid. From the first frame: one for
-// LCP, one for PAP, two for IPCP, the first of which brings the addresses.
-func TestRoundTrips(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		w       wire
-		auth    AuthProtocol
-		rounds  float64
-		octets  int64 // each way, at most
-		serials time.Duration
-	}{
-		{"pap, no rate", wire{delay: 300 * time.Millisecond}, PAP, 4, 260, 0},
-		{"pap, 9600", wire{delay: 300 * time.Millisecond, rate: 9600}, PAP, 4, 260, 450 * time.Millisecond},
-		{"pap, 2400", wire{delay: 900 * time.Millisecond, rate: 2400}, PAP, 4, 260, 1800 * time.Millisecond},
-		{"chap, no rate", wire{delay: 300 * time.Millisecond}, CHAPMD5, 4.5, 290, 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				client, server := clientConfig(), serverConfig(c.auth)
-				client.Rate, server.Rate = c.w.rate, c.w.rate
-				// The user of a line knows its round trip; without, a slow line
-				// may see its first request twice.
-				client.RTT, server.RTT = 2*c.w.delay, 2*c.w.delay
-				p := bringUp(t, c.w, client, server)
-				p.mustBeUp(t)
-				s := p.client.Stats()
-				t.Logf("%v, %d octets up, %d down", p.took, s.OctetsOut, s.OctetsIn)
-				if most := time.Duration(c.rounds*float64(2*c.w.delay)) + c.serials; p.took > most {
-					t.Errorf("took %v, want at most %v", p.took, most)
-				}
-				if s.OctetsOut > c.octets || s.OctetsIn > c.octets {
-					t.Errorf("%d octets up, %d down, want at most %d", s.OctetsOut, s.OctetsIn, c.octets)
-				}
-			})
-		})
-	}
-}
-
 func TestAuthRefused(t *testing.T) {
 	for _, way := range []AuthProtocol{PAP, CHAPMD5} {
 		for _, who := range []Config{{User: "joe", Password: "wrong"}, {User: "nobody", Password: "secret"}, {}} {

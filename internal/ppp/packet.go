@@ -7,11 +7,15 @@ import (
 
 // Protocol numbers (RFC 1661 §2 and the registry it names).
 const (
-	protoIP   = 0x0021
-	protoIPCP = 0x8021
-	protoLCP  = 0xc021
-	protoPAP  = 0xc023
-	protoCHAP = 0xc223
+	protoIP      = 0x0021
+	protoVJ      = 0x002d // a TCP segment with its headers compressed (RFC 1332 §4)
+	protoVJFull  = 0x002f // one that goes whole, and begins a slot
+	protoDeflate = 0x00fd // a packet that is compressed (RFC 1962 §2)
+	protoIPCP    = 0x8021
+	protoCCP     = 0x80fd
+	protoLCP     = 0xc021
+	protoPAP     = 0xc023
+	protoCHAP    = 0xc223
 )
 
 // Codes of the control protocols (RFC 1661 §5; 12 and 13: RFC 1570 §1).

@@ -111,7 +111,7 @@ func FuzzEngine(f *testing.F) {
 			e.start()
 			e.lcp.state, e.ipcp.state = s, s
 			for _, way := range []AuthProtocol{PAP, CHAPMD5} {
-				e.auth.start(way, way)
+				e.auth.start(way, way, false)
 				e.frame(append([]byte{byte(protocol >> 8), byte(protocol)}, info...))
 			}
 			if n := len(e.out.control); n > maxControl {

@@ -23,27 +23,35 @@ func (e *engine) phase() Phase {
 // linkUp: LCP is open. What was agreed on comes into force.
 func (e *engine) linkUp() {
 	peer := e.lcp.peer
-	e.sending = framing{accm: peer.accm, pfc: peer.pfc, acfc: peer.acfc}
+	// What our end can't have as data it can't send as data either (RFC 1662 §7.1 lets a
+	// sender escape more than it is asked to): XON would be taken by our own modem.
+	e.sending = framing{accm: peer.accm | e.cfg.ACCM, pfc: peer.pfc, acfc: peer.acfc}
 	e.in.accm = e.lcp.ours.accm
 	e.leaving, e.farewells = nil, 0
 	if peer.auth != "" {
 		e.lcp.refusal = ""
 	}
-	e.auth.start(peer.auth, e.lcp.ours.auth)
+	early := e.arrived()
+	if !early {
+		e.ipcp.deliver(evDown) // what it has sent is lost
+	}
+	e.auth.start(peer.auth, e.lcp.ours.auth, early)
 }
 
 // linkDown: LCP has fallen, by termination or because the peer negotiates anew.
 // All above it falls and comes up again with it.
 func (e *engine) linkDown() {
+	e.unprobed()
 	e.sending = plainFraming()
 	e.in.accm = plainFraming().accm
 	e.auth.stop()
 	e.ipcp.deliver(evDown)
+	e.ccp.deliver(evDown)
 	e.upBy.at = time.Now().Add(e.cfg.UpTimeout)
 }
 
 // authenticated: both ends know whom they talk to.
-func (e *engine) authenticated() { e.ipcp.deliver(evUp) }
+func (e *engine) authenticated() { e.networkAllowed() }
 
 // networkUp: IPCP is open, and data may flow if there is an address.
 func (e *engine) networkUp() {
@@ -58,19 +66,25 @@ func (e *engine) networkUp() {
 		e.fail(e.newError(AddressChanged))
 		return
 	}
-	e.out.open(e.sending, got.MTU)
+	out, in := e.ipcp.compression()
+	e.vj = in
+	e.out.open(e.sending, got.MTU, out)
 	e.upBy.at = time.Time{}
+	if e.cfg.Server && e.cfg.Compress {
+		e.offerCompression()
+	}
 	if e.cfg.EchoInterval > 0 && e.echo.at.IsZero() {
 		e.echo.at = time.Now().Add(e.cfg.EchoInterval)
 	}
 	if !e.local.IsValid() {
 		e.local = got.Local
-		e.opened <- got
+		e.opened <- coming{got, e.learned()}
 	}
 }
 
 func (e *engine) networkDown() {
 	e.out.shut()
+	e.vj = nil
 	e.upBy.at = time.Now().Add(e.cfg.UpTimeout)
 }
 

@@ -26,9 +26,8 @@ func TestRenegotiation(t *testing.T) {
 				s.put(protoLCP, packet{codeRequest, 50, unhex(t, "0304c023")}) // now with PAP
 				ours := s.next(protoLCP, codeRequest)
 				s.next(protoLCP, codeAck)
-				if err := l.WritePacket([]byte{0x45}); err != nil { // waits in the queue
-					t.Fatal(err)
-				}
+				written := make(chan error, 1)
+				go func() { written <- l.WritePacket([]byte{0x45}) }() // waits
 				s.ack(protoLCP, ours)
 				p := s.next(protoPAP, papRequest)
 				s.put(protoPAP, packet{papAck, p.id, []byte{0}})
@@ -47,11 +46,17 @@ func TestRenegotiation(t *testing.T) {
 					if f := <-s.frames; !bytes.HasSuffix(f, []byte{protoIP, 0x45}) {
 						t.Errorf("then %x, want the packet that waited", f)
 					}
+					if err := <-written; err != nil {
+						t.Error(err)
+					}
 				} else {
 					s.next(protoLCP, codeTerminate)
 					s.conn.Close()
 					<-l.Done()
 					wantKind(t, "client", l.Err(), AddressChanged)
+					if err := <-written; err == nil {
+						t.Error("a packet was taken by a link that has ended")
+					}
 				}
 			})
 		})

@@ -13,6 +13,7 @@ type Stats struct {
 	Oversized             int64 // frames longer than we ever offered to take
 	Junk                  int64 // octets before the first flag
 	Dropped               int64 // packets and replies given up because a queue was full
+	Tossed                int64 // TCP segments whose compressed headers could not be restored
 }
 
 // counters is the live form of Stats; any goroutine may add.
@@ -22,7 +23,7 @@ type counters struct {
 	packetsIn, packetsOut atomic.Int64
 	fcsErrors, aborted    atomic.Int64
 	oversized, junk       atomic.Int64
-	dropped               atomic.Int64
+	dropped, tossed       atomic.Int64
 }
 
 func (c *counters) snapshot() Stats {
@@ -32,6 +33,6 @@ func (c *counters) snapshot() Stats {
 		PacketsIn: c.packetsIn.Load(), PacketsOut: c.packetsOut.Load(),
 		FCSErrors: c.fcsErrors.Load(), Aborted: c.aborted.Load(),
 		Oversized: c.oversized.Load(), Junk: c.junk.Load(),
-		Dropped: c.dropped.Load(),
+		Dropped: c.dropped.Load(), Tossed: c.tossed.Load(),
 	}
 }

@@ -11,9 +11,6 @@ const (
 	// maxControl bounds the control frames that wait: more than any exchange
 	// needs, and all of them are sent again by somebody if given up.
 	maxControl = 32
-	// dataSlots bounds the packets that wait. Few, because what waits here is
-	// delay that TCP takes for round trip, and cannot be taken back at the end.
-	dataSlots = 4
 	// paceLead is how early the writer hands over the next frame, so that the
 	// line doesn't idle for a late timer. Serial hardware holds as much anyway.
 	paceLead = 20 * time.Millisecond
@@ -28,24 +25,26 @@ const (
 // the line. Its methods may be called from any goroutine.
 type writer struct {
 	w     io.Writer
-	rate  int // bit/s; 0: not paced
+	pace  *pace
 	count *counters
-	data  chan []byte   // packets, in the order they were written
-	wake  chan struct{} // something changed under mu
-	mtu   atomic.Int64  // longest packet the peer takes, in octets
+	data  chan func() []byte // gives a packet when the line is free for it, nil if there is none after all
+	wake  chan struct{}      // something changed under mu
+	mtu   atomic.Int64       // longest packet the peer takes, in octets
 
 	mu      sync.Mutex
 	control [][]byte  // encoded frames
 	queued  int       // octets in control
 	framing framing   // for data
+	vj      *vjSender // nil: headers go whole; the writing goroutine's once it is set
+	deflate *deflater // nil: nothing is compressed; the same
 	gate    bool      // data may flow
 	freeAt  time.Time // when the line will have sent all it was given
 }
 
 func newWriter(w io.Writer, rate int, count *counters) *writer {
 	out := &writer{
-		w: w, rate: rate, count: count,
-		data: make(chan []byte, dataSlots), wake: make(chan struct{}, 1),
+		w: w, pace: newPace(rate), count: count,
+		data: make(chan func() []byte), wake: make(chan struct{}, 1),
 	}
 	out.mtu.Store(defaultMRU)
 	return out
@@ -65,19 +64,27 @@ func (w *writer) sendControl(f framing, protocol uint16, info []byte) {
 	w.poke()
 }
 
-// open lets data flow in the given framing; shut holds it back.
-func (w *writer) open(f framing, mtu int) {
+// open lets data flow in the given framing, its headers compressed by vj unless
+// that is nil; shut holds it back.
+func (w *writer) open(f framing, mtu int, vj *vjSender) {
 	w.mtu.Store(int64(mtu))
-	w.setGate(f, true)
+	w.setGate(f, vj, true)
 }
 
-func (w *writer) shut() { w.setGate(plainFraming(), false) }
+func (w *writer) shut() { w.setGate(plainFraming(), nil, false) }
 
-func (w *writer) setGate(f framing, gate bool) {
+func (w *writer) setGate(f framing, vj *vjSender, gate bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.framing, w.gate = f, gate
+	w.framing, w.vj, w.gate = f, vj, gate
 	w.poke()
+}
+
+// compress lets data be compressed from now on; nil: not any more.
+func (w *writer) compress(d *deflater) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deflate = d
 }
 
 func (w *writer) poke() {
@@ -91,14 +98,7 @@ func (w *writer) poke() {
 func (w *writer) backlog() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return max(0, time.Until(w.freeAt)) + w.airtime(w.queued)
-}
-
-func (w *writer) airtime(octets int) time.Duration {
-	if w.rate <= 0 {
-		return 0
-	}
-	return time.Duration(octets) * bitsPerOctet * time.Second / time.Duration(w.rate)
+	return max(0, time.Until(w.freeAt)) + w.pace.airtime(w.queued)
 }
 
 // run writes until stop is closed or the stream fails, which it returns.
@@ -121,9 +121,11 @@ func (w *writer) run(stop <-chan struct{}) error {
 			frame = frame[1:]
 		}
 		w.book(len(frame))
+		begun := time.Now()
 		if _, err := w.w.Write(frame); err != nil {
 			return err
 		}
+		w.pace.wrote(len(frame), begun)
 		lastEnd = time.Now()
 		w.count.octetsOut.Add(int64(len(frame)))
 		w.count.framesOut.Add(1)
@@ -136,7 +138,7 @@ func (w *writer) pause(pace *time.Timer, stop <-chan struct{}) bool {
 	w.mu.Lock()
 	wait := time.Until(w.freeAt.Add(-paceLead))
 	w.mu.Unlock()
-	if w.rate <= 0 || wait <= 0 {
+	if w.pace.configured <= 0 || wait <= 0 {
 		return true
 	}
 	pace.Reset(wait)
@@ -162,7 +164,7 @@ func (w *writer) book(octets int) {
 	if now := time.Now(); w.freeAt.Before(now) {
 		w.freeAt = now
 	}
-	w.freeAt = w.freeAt.Add(w.airtime(octets))
+	w.freeAt = w.freeAt.Add(w.pace.airtime(octets))
 }
 
 // next waits for a frame and appends it to buf after one free octet.
@@ -173,7 +175,7 @@ func (w *writer) next(buf []byte, stop <-chan struct{}) ([]byte, bool) {
 		if frame != nil {
 			return append(buf, frame...), true
 		}
-		var data <-chan []byte
+		var data <-chan func() []byte
 		if gate {
 			data = w.data
 		}
@@ -181,12 +183,23 @@ func (w *writer) next(buf []byte, stop <-chan struct{}) ([]byte, bool) {
 		case <-stop:
 			return nil, false
 		case <-w.wake:
-		case p := <-data:
+		case next := <-data:
+			p := next()
+			if p == nil {
+				continue
+			}
 			w.mu.Lock()
-			f := w.framing
+			f, vj, deflate := w.framing, w.vj, w.deflate
 			w.mu.Unlock()
 			w.count.packetsOut.Add(1)
-			return appendFrame(buf, f, protoIP, p), true
+			protocol := uint16(protoIP)
+			if vj != nil {
+				protocol, p = vj.compress(p)
+			}
+			if deflate != nil {
+				protocol, p = deflate.compress(protocol, p)
+			}
+			return appendFrame(buf, f, protocol, p), true
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,9 +40,9 @@ func startWriter(rate int) (w *writer, r *tape, stop func()) {
 func TestPacing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, r, stop := startWriter(9600)
-		w.open(framing{pfc: true, acfc: true}, 1500)
+		w.open(framing{pfc: true, acfc: true}, 1500, nil)
 		for range 20 {
-			w.data <- bytes.Repeat([]byte{'x'}, 500)
+			w.data <- func() []byte { return bytes.Repeat([]byte{'x'}, 500) }
 		}
 		time.Sleep(time.Minute)
 		stop()
@@ -63,10 +64,10 @@ func TestPacing(t *testing.T) {
 func TestControlFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, r, stop := startWriter(2400)
-		w.open(framing{}, 1500)
+		w.open(framing{}, 1500, nil)
 		go func() {
 			for range 6 {
-				w.data <- bytes.Repeat([]byte{'x'}, 1000)
+				w.data <- func() []byte { return bytes.Repeat([]byte{'x'}, 1000) }
 			}
 		}()
 		time.Sleep(time.Second)
@@ -89,24 +90,21 @@ func TestControlFirst(t *testing.T) {
 func TestGateAndBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, r, stop := startWriter(0)
-		taken := 0
-		for {
-			select {
-			case w.data <- []byte{'d'}:
-				taken++
-				continue
-			default:
-			}
-			break
+		var taken atomic.Int64
+		for range 3 {
+			go func() {
+				w.data <- func() []byte { return []byte{'d'} }
+				taken.Add(1)
+			}()
 		}
 		synctest.Wait()
-		if taken != dataSlots || len(r.frames) != 0 {
-			t.Errorf("%d packets taken, %d written with the gate shut", taken, len(r.frames))
+		if taken.Load() != 0 || len(r.frames) != 0 {
+			t.Errorf("%d packets taken, %d written with the gate shut", taken.Load(), len(r.frames))
 		}
-		w.open(framing{}, 1500)
+		w.open(framing{}, 1500, nil)
 		synctest.Wait()
-		if len(r.frames) != taken {
-			t.Errorf("%d written with the gate open", len(r.frames))
+		if taken.Load() != 3 || len(r.frames) != 3 {
+			t.Errorf("%d taken, %d written with the gate open", taken.Load(), len(r.frames))
 		}
 		stop()
 		for range 2 * maxControl {

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,7 +15,7 @@ const (
 	// hangupTries is how often a call tries to bring its line down before it
 	// gives that to its owner with an OpenLineError.
 	hangupTries = 3
-	// hangupLimit bounds one try. A dialled line bounds its own at 61 s: an Up
+	// hangupLimit bounds one try. A dialled line bounds its own at 60 s: an Up
 	// that has to end first, PPP's last words over a satellite, DTR, guard times
 	// and ATH twice, a driver that does not let go.
 	hangupLimit = 75 * time.Second
@@ -44,12 +45,13 @@ type call struct {
 }
 
 // begin writes the call down before the modem is touched, so that a crash
-// leaves a row that says a line may be open.
-func (s *Session) begin(ctx context.Context, route Route, reason string) (*call, error) {
+// leaves a row that says a line may be open. before says what became of the
+// lines that were tried first: who reads this row need not look for theirs.
+func (s *Session) begin(ctx context.Context, route Route, reason string, before []string) (*call, error) {
 	c := &call{s: s, route: route}
 	row, err := s.opt.Queue.BeginCall(ctx, queue.Call{
 		Line: route.Line.Name(), Number: route.Line.Number(), Reason: reason,
-		Begun: time.Now(), Currency: route.Tariff.Currency,
+		Begun: time.Now(), Currency: route.Tariff.Currency, Problems: slices.Clone(before),
 	})
 	if err != nil {
 		return c, fmt.Errorf("no call without a row in the ledger: %w", err)
@@ -186,6 +188,9 @@ func (c *call) exchange(ctx context.Context) {
 			}
 		})
 	}
+	for _, j := range c.s.opt.Jobs {
+		job(&pulls, j.Name, func() error { return j.Do(ctx) })
+	}
 	pulls.Wait()
 	close(pulled)
 	drain.Wait()
@@ -210,7 +215,7 @@ func (c *call) safely(what string, f func() error) error {
 // answered stores that the meter runs, for the row that a crash would leave.
 func (c *call) answered(ctx context.Context) {
 	c.mu.Lock()
-	c.row.Connected = c.line().Connected()
+	c.row.Connected, c.row.Number = c.line().Connected(), c.line().Number()
 	row := c.row
 	c.mu.Unlock()
 	if err := c.s.opt.Queue.SaveCall(ctx, row); err != nil {
@@ -231,41 +236,6 @@ func (c *call) tick(stop <-chan struct{}) {
 			return
 		}
 	}
-}
-
-// watch is the watchdog. At the hard limit it ends the work; if the line is not
-// down a hang-up's time later, whatever holds the call up, it brings the line
-// down itself, again and again until it is.
-func (c *call) watch(done <-chan struct{}, cancel context.CancelCauseFunc) {
-	limit := time.NewTimer(c.route.MaxCall)
-	defer limit.Stop()
-	for reached := false; ; reached = true {
-		select {
-		case <-done:
-			return
-		case <-limit.C:
-		}
-		cancel(ErrMaxCall)
-		if reached {
-			// The line first: telling about it must not come between.
-			ctx, stop := context.WithTimeout(context.Background(), hangupLimit)
-			err := c.line().Down(ctx)
-			stop()
-			c.emit(Event{Kind: Alarm, Text: fmt.Sprintf("the hard limit has passed and the call does not end; the watchdog hung up: %v", orDone(err))})
-			if err == nil {
-				c.stopMeter()
-				return
-			}
-		}
-		limit.Reset(windDown + hangupLimit)
-	}
-}
-
-func orDone(err error) string {
-	if err == nil {
-		return "the line is down"
-	}
-	return err.Error()
 }
 
 // hangUp brings the line down and says so loudly when it can't.
@@ -292,13 +262,14 @@ func (c *call) finish(ctx context.Context) queue.Call {
 	metered := c.metered()
 	charge := c.route.Tariff.Charge(metered)
 	c.mu.Lock()
-	c.row.Connected = c.line().Connected()
+	c.row.Connected, c.row.Number = c.line().Connected(), c.line().Number()
 	if c.downErr == nil {
 		c.row.Ended = c.ended // else it has not ended: CloseInterrupted does that
 	}
 	c.row.Metered, c.row.Units = metered, charge.Units
 	c.row.Cost = c.route.Tariff.Text(charge.Amount)
 	c.row.Up, c.row.Down = up, down
+	c.row.Traffic = trafficOf(c.line())
 	c.row.OnHook = c.downErr == nil
 	c.row.Transcript = c.line().Transcript()
 	switch {
@@ -318,6 +289,21 @@ func (c *call) finish(ctx context.Context) queue.Call {
 	}
 	c.emit(Event{Kind: Ended, Text: summary(row)})
 	return row
+}
+
+// trafficOf is what a line's octets were of use for; nil where that can't be seen.
+func trafficOf(l Line) *queue.Traffic {
+	p, ok := l.(packetLine)
+	if !ok {
+		return nil
+	}
+	up, down, ok := p.Packets()
+	if !ok {
+		return nil
+	}
+	return &queue.Traffic{
+		UpIP: up[0], UpPayload: up[1], UpResent: up[2], DownIP: down[0], DownPayload: down[1], DownResent: down[2],
+	}
 }
 
 func summary(row queue.Call) string {

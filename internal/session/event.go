@@ -55,8 +55,8 @@ type Event struct {
 
 // emit completes an event and tells it to everyone.
 func (c *call) emit(e Event) {
-	c.s.tell.Lock()
-	defer c.s.tell.Unlock()
+	c.s.tell <- struct{}{}
+	defer func() { <-c.s.tell }()
 	e.At, e.Call, e.Line, e.Phase = time.Now(), c.row.ID, c.row.Line, c.phaseName()
 	e.Up, e.Down = c.line().Counters()
 	e.Metered = c.metered()

@@ -147,3 +147,10 @@ func (c *countedConn) Write(p []byte) (int, error) {
 	c.line.count(n, 0)
 	return n, err
 }
+
+// downCount is how often Down was called so far.
+func (l *fakeLine) downCount() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.downs
+}

@@ -6,11 +6,19 @@ import (
 	"time"
 )
 
+// packetLine is a Line that sees the packets on it.
+type packetLine interface {
+	// Packets are the octets of IP, of payload, and of payload that had crossed
+	// before, each way; false: they weren't seen.
+	Packets() (up, down [3]int64, ok bool)
+}
+
 // Line is a way up, as a session needs it. All methods may be called from any
 // goroutine.
 type Line interface {
 	Name() string
-	// Number is what is dialled, for the report; "" where nothing is.
+	// Number is what was dialled last, or will be dialled first, for the report; "" where
+	// nothing is.
 	Number() string
 	// Up brings the line up and tells the phases it goes through. When it
 	// fails, Down must be called all the same.

@@ -27,11 +27,13 @@ func (c *call) metered() time.Duration {
 }
 
 // stopMeter notes when the line was down, or given up. The first time counts.
-func (c *call) stopMeter() {
+func (c *call) stopMeter() { c.stopMeterAt(time.Now()) }
+
+func (c *call) stopMeterAt(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended.IsZero() {
-		c.ended = time.Now()
+	if c.ended.IsZero() || at.Before(c.ended) {
+		c.ended = at
 	}
 }
 

@@ -84,6 +84,8 @@ type Options struct {
 	// Smarthost takes outgoing mail; nil: nothing is sent.
 	Smarthost *Smarthost
 	Boxes     []Box
+	// Jobs are done on the line too, beside the mail.
+	Jobs []Job
 	// Recipients says who in the office gets what is collected from a box.
 	Recipients func(box string) []queue.Recipient
 	// OnEvent is told each step as it happens, from several goroutines but one
@@ -122,12 +124,22 @@ type Box struct {
 	POP3    pop3.Options
 }
 
+// Job is something else than mail to do on a line that is up.
+type Job struct {
+	Name string // for its problems
+	// Do has to end when ctx does. It is one of several things on the line, which
+	// goes down when all are done.
+	Do func(ctx context.Context) error
+}
+
 // Session places calls, one at a time.
 type Session struct {
 	opt  Options
 	log  *slog.Logger
 	busy sync.Mutex // held during a call
-	tell sync.Mutex // one event at a time
+	// tell is held while an event is told, one at a time. It is a channel so that
+	// tests in virtual time can have a reader that hangs.
+	tell chan struct{}
 }
 
 // New makes a Session. It does nothing until Call.
@@ -136,7 +148,7 @@ func New(opt Options) *Session {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Session{opt: opt, log: log}
+	return &Session{opt: opt, log: log, tell: make(chan struct{}, 1)}
 }
 
 // Call places one call and gives its row of the ledger, which is stored
@@ -144,6 +156,9 @@ func New(opt Options) *Session {
 // person wants the call even if there is nothing to do. Calls wait for each
 // other. When ctx ends the call is ended in order: what was begun stops, the
 // line comes down.
+//
+// Each line that was tried has a row of its own; the row of the last, which is
+// the one that is given, names the others and why they did not come up.
 //
 // The error is ErrNothingToDo, *OpenLineError, *CutError, or why no line came up;
 // single boxes and messages that failed are in the row's Problems and not an
@@ -163,9 +178,10 @@ func (s *Session) Call(ctx context.Context, reason string, asked bool) (queue.Ca
 	var (
 		row      queue.Call
 		failures []error
+		before   []string // what became of the lines that were tried first
 	)
 	for _, route := range s.opt.Lines {
-		c, err := s.begin(ctx, route, reason)
+		c, err := s.begin(ctx, route, reason, before)
 		if err != nil {
 			return c.row, err
 		}
@@ -180,6 +196,7 @@ func (s *Session) Call(ctx context.Context, reason string, asked bool) (queue.Ca
 			return row, nil
 		}
 		failures = append(failures, c.upErr)
+		before = append(before, fmt.Sprintf("line %s was tried first: %s", row.Line, Explain(c.upErr)))
 		if ctx.Err() != nil {
 			break
 		}

@@ -290,17 +290,37 @@ func TestNextLineWhenOneFails(t *testing.T) {
 	if err != nil || len(calls) != 2 || !strings.Contains(calls[1].Error, "BUSY") || calls[1].Cost != "0.00" {
 		t.Errorf("ledger %+v, %v", calls, err)
 	}
+	// Who reads the row of the call that worked learns why it isn't the first line's.
+	if got := strings.Join(calls[0].Problems, "|"); got != "line first was tried first: BUSY" {
+		t.Errorf("problems of the call that worked: %s", got)
+	}
 }
 
 func TestNoLineComesUp(t *testing.T) {
 	o := newOffice(t, nil)
 	o.submit("x", "x@far.example")
+	first, second := newFakeLine("first"), newFakeLine("second")
+	first.upErr, second.upErr = errors.New("BUSY"), hinted{errors.New("NO ANSWER")}
 	o.line.upErr = errors.New("NO DIALTONE")
+	o.opt.Lines = []Route{o.route(first), o.route(second), o.route(o.line)}
 	row, err := o.call()
-	if err == nil || !strings.Contains(err.Error(), "NO DIALTONE") || !row.OnHook {
+	if err == nil || !strings.Contains(err.Error(), "NO DIALTONE") || !strings.Contains(err.Error(), "BUSY") || !row.OnHook {
 		t.Errorf("%+v, %v", row, err)
 	}
+	want := "line first was tried first: BUSY|line second was tried first: NO ANSWER (try later)|no connection: NO DIALTONE"
+	if got := strings.Join(row.Problems, "|"); got != want {
+		t.Errorf("problems of the last call: %s", got)
+	}
+	calls, err := o.queue.Calls(5)
+	if err != nil || len(calls) != 3 || len(calls[2].Problems) != 1 || len(calls[1].Problems) != 2 {
+		t.Errorf("ledger %+v, %v", calls, err)
+	}
 }
+
+// hinted is an error with advice.
+type hinted struct{ error }
+
+func (hinted) Advice() string { return "try later" }
 
 // A panic on the way up still brings the line down.
 func TestPanicHangsUp(t *testing.T) {
@@ -446,9 +466,10 @@ func TestWatchdogHangsUp(t *testing.T) {
 		if !errors.Is(err, ErrMaxCall) || !row.OnHook || o.line.downs != 2 {
 			t.Errorf("%v, on-hook %v, %d downs", err, row.OnHook, o.line.downs)
 		}
-		if got := time.Since(begun); got != time.Hour+windDown+hangupLimit {
+		if got := time.Since(begun); got != time.Hour+windDown+watchdogGrace {
 			t.Errorf("the line went down after %v", got)
 		}
+		synctest.Wait() // the alarm has a goroutine of its own
 		if !slices.Contains(o.kinds(), Alarm) {
 			t.Error("no alarm")
 		}

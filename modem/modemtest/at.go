@@ -13,9 +13,12 @@ type command struct {
 	op   byte   // 0, '=' or '?' in S and extended commands
 }
 
-// text is the command as it might have been typed, for Options.Refuse.
+// text is the command as it might have been typed, for Options.Refuse and Accept.
 func (c command) text() string {
-	if strings.HasPrefix(c.name, "+") || c.name == "D" {
+	switch {
+	case strings.HasPrefix(c.name, "+") && c.op != 0:
+		return c.name + string(c.op) + strings.ToUpper(c.arg)
+	case strings.HasPrefix(c.name, "+"), c.name == "D":
 		return c.name
 	}
 	return c.name + itoa(c.num)

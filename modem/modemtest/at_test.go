@@ -133,7 +133,7 @@ func TestAnswers(t *testing.T) {
 func FuzzCommandLine(f *testing.F) {
 	for _, s := range []string{
 		"", "E0V1", "&C1 &D2", "S7=60S7?", "+CGDCONT=1,\"IP\",\"x\";+CR=1", "DT0,555-1234;", "s", "S=", "%", "&", "+", "+\"",
-		"X99999999999999999999", "\x00\xff", "A/",
+		"X99999999999999999999", "\x00\xff", "A/", "+CPIN=\"1\";+CPIN?", "+CREG?;+CSQ;+COPS?", "+CGDCONT?", "+CMEE=9", "+CPINR", "D*99***1#",
 	} {
 		f.Add(s)
 	}

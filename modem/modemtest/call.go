@@ -59,7 +59,10 @@ func (c *call) through(f *fault, t time.Time) int64 {
 
 func (m *Modem) newCall(now time.Time) *call {
 	c := &call{m: m, began: now}
-	c.up, c.down = newLane(m.opt.Up, m.opt, m.rng), newLane(m.opt.Down, m.opt, m.rng)
+	// Each direction of each call has chance of its own, or the same seed would not give the
+	// same when both write at once.
+	n := uint64(m.count.Connects) * 2 //nolint:gosec // a count
+	c.up, c.down = newLane(m.opt.Up, m.opt, now, n), newLane(m.opt.Down, m.opt, now, n+1)
 	c.toFar.on(&m.mu)
 	c.fromFar.on(&m.mu)
 	for _, f := range []fault{

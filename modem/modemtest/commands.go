@@ -18,7 +18,6 @@ type settings struct {
 	carrier  int // AT&C: 0 DCD always on, 1 DCD follows the carrier
 	terminal int // AT&D: what DTR going low does
 	regs     [256]byte
-	context  string // +CGDCONT
 }
 
 // The registers in use.
@@ -29,12 +28,13 @@ const (
 	regGuard  = 12 // guard time in 1/50 s
 )
 
-// maxCommands bounds Counters.Commands.
+// maxCommands bounds the lists of Counters.
 const maxCommands = 256
 
 // reset puts everything back as switched on.
 func (m *Modem) reset() {
 	m.set = settings{echo: m.opt.Echo, verbose: true, x: 4, carrier: 1, terminal: 2}
+	m.mob.errors = 0
 	m.set.regs = [256]byte{regEscape: '+', regCR: '\r', 4: '\n', regBS: '\b', 7: 60, 10: 14, regGuard: 50, 25: 5}
 	for rest := m.opt.PowerUp; rest != ""; {
 		c, after, ok := cutCommand(rest)
@@ -54,10 +54,11 @@ func (s *settings) guard() time.Duration {
 // run carries out the body of a command line.
 func (m *Modem) run(body string) {
 	m.last = body
-	if len(m.count.Commands) >= maxCommands {
-		m.count.Commands = slices.Delete(m.count.Commands, 0, 1)
+	m.count.Commands = remember(m.count.Commands, body)
+	if m.opt.RefuseLine != "" && strings.EqualFold(body, m.opt.RefuseLine) {
+		m.result("ERROR")
+		return
 	}
-	m.count.Commands = append(m.count.Commands, body)
 	for rest := strings.TrimSpace(body); rest != ""; {
 		c, after, ok := cutCommand(rest)
 		if !ok || m.refused(c) {
@@ -82,14 +83,26 @@ func (m *Modem) run(body string) {
 		case "H":
 			m.hangUpCommand()
 		default:
-			if !m.basic(c) {
-				m.result("ERROR")
+			fault, known := m.asked(c)
+			if !known && !m.basic(c) {
+				fault = "ERROR"
+			}
+			if fault != "" {
+				m.result(fault)
 				return
 			}
 		}
 		rest = strings.TrimLeft(after, " ;")
 	}
 	m.result("OK")
+}
+
+// remember adds to a list that is bounded.
+func remember(list []string, s string) []string {
+	if len(list) >= maxCommands {
+		list = slices.Delete(list, 0, 1)
+	}
+	return append(list, s)
 }
 
 func (m *Modem) refused(c command) bool {
@@ -152,24 +165,14 @@ func (m *Modem) register(c command) bool {
 // extended knows what GSM, LTE and satellite profiles say; the rest is an ERROR.
 func (m *Modem) extended(c command) bool {
 	switch c.name {
-	case "+CGDCONT":
-		if c.op == '?' {
-			m.info("+CGDCONT: " + m.set.context)
-		} else {
-			m.set.context = c.arg
-		}
-	case "+CBST", "+CR", "+CMEE", "+IFC", "+FCLASS":
+	case "+CBST", "+CR", "+IFC", "+FCLASS", "+GCI":
 		return c.op == '=' && c.arg != ""
 	case "+GMI":
 		m.info("Outpost")
-	case "+CPIN":
-		m.info("+CPIN: READY")
-	case "+CSQ":
-		m.info("+CSQ: 21,0")
-	case "+CREG":
-		m.info("+CREG: 0,1")
 	default:
-		return false
+		return slices.ContainsFunc(m.opt.Accept, func(a string) bool {
+			return strings.HasPrefix(c.text(), strings.ToUpper(a))
+		})
 	}
 	return true
 }
@@ -177,6 +180,10 @@ func (m *Modem) extended(c command) bool {
 // say writes a line in the command state.
 func (m *Modem) say(line string) {
 	if m.mode == online || m.set.quiet {
+		return
+	}
+	if code := m.code(line); !m.set.verbose && code != line {
+		m.send(code + string(m.set.regs[regCR]))
 		return
 	}
 	m.info(line)
@@ -196,12 +203,16 @@ func (m *Modem) result(code string) {
 		m.say(u)
 	}
 	code = m.set.dialect(code)
-	switch {
-	case m.set.quiet:
-	case m.set.verbose:
-		m.send(m.opt.LineEnd + code + m.opt.LineEnd)
-	default:
-		m.send(number(code) + string(m.set.regs[regCR]))
+	text := m.opt.LineEnd + code + m.opt.LineEnd
+	if !m.set.verbose {
+		text = m.code(code) + string(m.set.regs[regCR])
+	}
+	if m.set.quiet {
+		return
+	}
+	m.send(text)
+	if m.opt.EchoTwice {
+		m.send(text)
 	}
 }
 
@@ -220,11 +231,19 @@ func (s *settings) dialect(code string) string {
 	return code
 }
 
-// number is the numeric form of a code (V0).
+// code is the numeric form of a code, the maker's own first.
+func (m *Modem) code(code string) string {
+	if own, ok := m.opt.Numeric[code]; ok {
+		return own
+	}
+	return number(code)
+}
+
+// number is the numeric form of a code (V0): those on which modems agree, and RINGING.
 func number(code string) string {
 	numbers := map[string]string{
 		"OK": "0", "RING": "2", "NO CARRIER": "3", "ERROR": "4", "CONNECT 1200": "5",
-		"NO DIALTONE": "6", "NO DIAL TONE": "6", "BUSY": "7", "NO ANSWER": "8", "CONNECT 2400": "10",
+		"NO DIALTONE": "6", "NO DIAL TONE": "6", "BUSY": "7", "NO ANSWER": "8", "CONNECT 2400": "10", "RINGING": "11",
 	}
 	if n, ok := numbers[code]; ok {
 		return n

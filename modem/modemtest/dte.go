@@ -84,7 +84,7 @@ func (m *Modem) typed(b byte) {
 		return
 	}
 	if m.set.echo {
-		m.send(string([]byte{b}))
+		m.echo(b)
 	}
 	switch {
 	case b == m.set.regs[regCR]:
@@ -104,6 +104,18 @@ func (m *Modem) typed(b byte) {
 	}
 }
 
+// echo gives an octet back, with a line of the modem's own in the middle where the
+// options want it.
+func (m *Modem) echo(b byte) {
+	m.send(string([]byte{b}))
+	if m.echoed++; m.echoed == m.opt.EchoBreak && len(m.opt.Unsolicited) > 0 {
+		m.say(m.opt.Unsolicited[0])
+	}
+	if b == m.set.regs[regCR] {
+		m.echoed = 0
+	}
+}
+
 // entered handles a whole line. One without AT is no command and gets no answer.
 func (m *Modem) entered(line string, long bool) {
 	i := indexAT(line)
@@ -119,15 +131,12 @@ func (m *Modem) entered(line string, long bool) {
 // dial begins a call: ITU-T V.250 §6.3.1.
 func (m *Modem) dial(number string) {
 	m.count.Dials++
+	m.count.Numbers = remember(m.count.Numbers, number)
 	if m.call != nil || number == "" {
 		m.result("ERROR")
 		return
 	}
-	answer := m.opt.Answer
-	if len(m.opt.Answers) > 0 {
-		answer = m.opt.Answers[0]
-		m.opt.Answers = m.opt.Answers[1:]
-	}
+	answer := m.nextAnswer(number)
 	m.mode = dialling
 	m.attempt++
 	attempt := m.attempt
@@ -142,6 +151,22 @@ func (m *Modem) dial(number string) {
 			m.answered(answer)
 		}
 	})
+}
+
+// nextAnswer is what this dial will end with.
+func (m *Modem) nextAnswer(number string) string {
+	if a, ok := m.opt.ByNumber[strings.TrimLeft(number, "TtPp")]; ok {
+		return a
+	}
+	switch {
+	case len(m.opt.Answers) > 0:
+		answer := m.opt.Answers[0]
+		m.opt.Answers = m.opt.Answers[1:]
+		return answer
+	case !m.reaches(number):
+		return "NO CARRIER"
+	}
+	return m.opt.Answer
 }
 
 // stopDialling puts the modem on-hook without a word.
@@ -185,6 +210,9 @@ func (m *Modem) connect(line string) {
 	}
 	now := time.Now()
 	m.result(line)
+	for _, l := range m.opt.After {
+		m.info(l)
+	}
 	m.mode = online
 	m.esc = escape{quiet: now, timer: m.esc.timer}
 	m.call = m.newCall(now)

@@ -1,7 +1,6 @@
 package modemtest
 
 import (
-	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -25,23 +24,33 @@ type lane struct {
 	delay  time.Duration
 	buffer int // octets not yet sent that the sending modem holds
 	window int // octets not yet read, wherever they are: the receiving modem pushes back too
+	burst  time.Duration
+	began  time.Time // from which bursts are counted
 	noise  noise
+	jitter jitter
 
 	segs    []segment
 	written int64     // octets since the call began
 	taken   int64     // of them read
 	free    time.Time // when the last of them has left
+	there   time.Time // when the last of them has arrived, bursts apart
 }
 
-// segment is what was written together; octet i arrives at start + delay + span(i+1).
+// segment is what was written together; octet i arrives at start + delay + late +
+// span(i+1), but not before floor.
 type segment struct {
 	start time.Time
+	late  time.Duration
+	floor time.Time // when all before it has arrived; zero: that is clear from its start
 	data  []byte
 	off   int // octets of data that were read
 }
 
-func newLane(rate int, opt Options, rng *rand.Rand) *lane {
-	l := &lane{rate: rate, delay: opt.Delay, buffer: opt.Buffer, noise: newNoise(opt.ErrorRate, rng)}
+// newLane begins a direction at now; stream tells its chance from that of the others.
+func newLane(rate int, opt Options, now time.Time, stream uint64) *lane {
+	l := &lane{rate: rate, delay: opt.Delay, buffer: opt.Buffer, burst: opt.Burst, began: now}
+	l.noise = newNoise(opt, rand.New(rand.NewPCG(opt.Seed, stream)))
+	l.jitter = jitter{most: opt.Jitter, rng: rand.New(rand.NewPCG(^opt.Seed, stream))}
 	l.window = unlimitedWindow
 	if rate > 0 {
 		inFlight := int(opt.Delay.Seconds() * float64(rate) / 10)
@@ -74,14 +83,30 @@ func (l *lane) within(d time.Duration, n int) int {
 }
 
 // sent is how many octets had left by t, arrived how many were there.
-func (l *lane) sent(t time.Time) int64    { return l.passed(t, 0) }
-func (l *lane) arrived(t time.Time) int64 { return l.passed(t, l.delay) }
+func (l *lane) sent(t time.Time) int64 {
+	return l.passed(func(s *segment) int { return l.within(t.Sub(s.start), len(s.data)) })
+}
 
-func (l *lane) passed(t time.Time, delay time.Duration) int64 {
+func (l *lane) arrived(t time.Time) int64 {
+	return l.passed(func(s *segment) int { return l.come(s, t) })
+}
+
+// come is how many octets of a segment were there by t.
+func (l *lane) come(s *segment, t time.Time) int {
+	if l.burst > 0 {
+		t = l.began.Add(t.Sub(l.began).Truncate(l.burst))
+	}
+	if t.Before(s.floor) {
+		return 0
+	}
+	return l.within(t.Sub(s.start)-l.delay-s.late, len(s.data))
+}
+
+func (l *lane) passed(of func(*segment) int) int64 {
 	n := l.written
 	for i := len(l.segs) - 1; i >= 0; i-- {
 		s := &l.segs[i]
-		k := l.within(t.Sub(s.start)-delay, len(s.data))
+		k := of(s)
 		n -= int64(len(s.data) - k)
 		if k == len(s.data) {
 			break
@@ -117,16 +142,29 @@ func (l *lane) write(p []byte, now time.Time) int {
 	if n < l.least(len(p)) || n == 0 {
 		return 0
 	}
-	start := now
-	if l.free.After(now) {
-		start = l.free
+	data := l.noise.hit(slices.Clone(p[:n]))
+	for len(data) > 0 {
+		k := min(len(data), l.jitter.reach(l.written))
+		l.append(data[:k:k], now)
+		data = data[k:]
 	}
-	data := slices.Clone(p[:n])
-	l.noise.hit(data)
-	l.segs = append(l.segs, segment{start: start, data: data})
-	l.written += int64(n)
-	l.free = start.Add(l.span(n))
 	return n
+}
+
+// append puts octets behind what is on its way.
+func (l *lane) append(data []byte, now time.Time) {
+	s := segment{start: now, late: l.jitter.late, data: data}
+	if l.free.After(now) {
+		s.start = l.free
+	}
+	// What is late holds up what follows it: octets never overtake.
+	if l.there.After(s.start.Add(l.delay + s.late)) {
+		s.floor = l.there
+	}
+	l.segs = append(l.segs, s)
+	l.written += int64(len(data))
+	l.free = s.start.Add(l.span(len(data)))
+	l.there = later(s.floor, l.free.Add(l.delay+s.late))
 }
 
 // read gives what has arrived.
@@ -134,7 +172,7 @@ func (l *lane) read(p []byte, now time.Time) int {
 	n := 0
 	for len(l.segs) > 0 && n < len(p) {
 		s := &l.segs[0]
-		k := l.within(now.Sub(s.start)-l.delay, len(s.data))
+		k := l.come(s, now)
 		c := copy(p[n:], s.data[s.off:k])
 		s.off += c
 		n += c
@@ -154,16 +192,36 @@ func (l *lane) wakeAt() time.Time {
 		return time.Time{}
 	}
 	s := &l.segs[0]
-	there := s.start.Add(l.delay)
-	last := there.Add(l.span(len(s.data)))
-	if next := there.Add(l.span(s.off + 1)).Add(tick); next.Before(last) {
-		return next
+	there := s.start.Add(l.delay + s.late)
+	next := later(s.floor, there.Add(l.span(len(s.data))))
+	if soon := later(s.floor, there.Add(l.span(s.off+1)).Add(tick)); soon.Before(next) {
+		next = soon
 	}
-	return last
+	return l.handed(next)
 }
 
 // end is when the last octet written so far arrives.
-func (l *lane) end() time.Time { return l.free.Add(l.delay) }
+func (l *lane) end() time.Time { return l.handed(later(l.there, l.free.Add(l.delay))) }
+
+// handed is when what has arrived at t is handed over.
+func (l *lane) handed(t time.Time) time.Time {
+	if l.burst <= 0 {
+		return t
+	}
+	whole := t.Sub(l.began).Truncate(l.burst)
+	if whole < t.Sub(l.began) {
+		whole += l.burst
+	}
+	return l.began.Add(whole)
+}
+
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
 
 // keep drops every octet from the n-th on, counted from the beginning of the call.
 func (l *lane) keep(n int64) {
@@ -185,50 +243,25 @@ func (l *lane) keep(n int64) {
 func (l *lane) freeze(now time.Time, d time.Duration) {
 	var segs []segment
 	for _, s := range l.segs {
-		k := l.within(now.Sub(s.start)-l.delay, len(s.data))
+		k := l.come(&s, now)
 		if k > s.off {
-			segs = append(segs, segment{start: s.start, data: s.data[:k], off: s.off})
+			segs = append(segs, segment{start: s.start, late: s.late, floor: s.floor, data: s.data[:k], off: s.off})
 		}
 		if k < len(s.data) {
 			// The rest is a segment of its own; what of it was read is none.
-			segs = append(segs, segment{start: s.start.Add(l.span(k)).Add(d), data: s.data[k:]})
+			rest := segment{start: s.start.Add(l.span(k)).Add(d), late: s.late, data: s.data[k:]}
+			if s.floor.After(now) {
+				rest.floor = s.floor.Add(d)
+			}
+			segs = append(segs, rest)
 		}
+	}
+	if l.there.After(now) {
+		l.there = l.there.Add(d)
 	}
 	l.segs = segs
 	if l.free.Before(now) {
 		l.free = now
 	}
 	l.free = l.free.Add(d)
-}
-
-// noise flips bits. It draws the distance to the next wrong octet, not a number an octet.
-type noise struct {
-	rate float64
-	rng  *rand.Rand
-	gap  int // octets until the next wrong one
-}
-
-func newNoise(rate float64, rng *rand.Rand) noise {
-	n := noise{rate: rate, rng: rng}
-	n.draw()
-	return n
-}
-
-func (n *noise) draw() {
-	if n.rate > 0 {
-		n.gap = int(min(n.rng.ExpFloat64()/n.rate, math.MaxInt32/2))
-	}
-}
-
-func (n *noise) hit(p []byte) {
-	if n.rate <= 0 {
-		return
-	}
-	for n.gap < len(p) {
-		p[n.gap] ^= 1 << n.rng.IntN(8)
-		at := n.gap + 1
-		n.draw()
-		n.gap += at
-	}
-	n.gap -= len(p)
 }

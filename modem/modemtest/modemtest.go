@@ -10,6 +10,11 @@
 // direction, a delay, bounded buffers that push back on writers, and faults that
 // happen at a given octet.
 //
+// It may be a mobile modem: with a SIM card that wants its PIN, states of registration that
+// come in their time, contexts and an operator; [GSM], [Iridium] and others are set up
+// as such devices are. A [Login] is a far end that asks for a user and a password in
+// text.
+//
 // The main flow: the host writes ATD, the dial time passes, the modem says CONNECT
 // and raises DCD, octets go both ways, and the call ends because the host dropped
 // DTR, escaped and sent ATH, because the far end hung up, or because the carrier was
@@ -20,7 +25,8 @@
 // absolute times (10 bits an octet), so the line's rate is exact over any length
 // and no error adds up. Nobody runs a timer per octet: a waiting reader is woken at
 // the arrival of the last octet of what was written together, and at most once a
-// [tick] before. All waiting is on condition variables and timers, so a Modem made
+// [tick] before. Chance (errors, losses, jitter) follows [Options.Seed] and the place of
+// an octet in its direction, not the moment at which it was written. All waiting is on condition variables and timers, so a Modem made
 // inside a testing/synctest bubble lives in the bubble's time; use its in-memory port
 // there. Nothing runs after [Modem.Close].
 //
@@ -40,21 +46,24 @@ import (
 type Modem struct {
 	mu     sync.Mutex
 	opt    Options
-	rng    *rand.Rand
+	rng    *rand.Rand // of the dialogue; each direction of each call has its own
 	closed bool
 
-	set     settings // what AT commands set
-	mode    mode     // what octets from the DTE mean now
-	line    []byte   // the command line being typed
-	long    bool     // the command line is longer than maxLine
-	lastCR  bool     // the last octet from the DTE ended a command line
-	last    string   // the last command line's body, for A/
-	out     []byte   // for the DTE: results, echo, and data that came before a call's end
-	esc     escape   // +++ with its silences
-	dtr     bool     // the DTE's DTR as the modem sees it
-	handles int      // open in-memory ports; DTR falls when the last is closed
-	purge   int      // counts ResetOutputBuffer: a blocked Write gives up its rest
-	attempt int      // counts dial attempts; a late dial timer sees it is not its own
+	set     settings  // what AT commands set
+	mob     mobile    // the SIM card and what belongs to it
+	mode    mode      // what octets from the DTE mean now
+	line    []byte    // the command line being typed
+	long    bool      // the command line is longer than maxLine
+	lastCR  bool      // the last octet from the DTE ended a command line
+	last    string    // the last command line's body, for A/
+	out     []byte    // for the DTE: results, echo, and data that came before a call's end
+	chopped time.Time // with Options.ChopGap: when more of out may be read
+	echoed  int       // octets of the present command line that were echoed
+	esc     escape    // +++ with its silences
+	dtr     bool      // the DTE's DTR as the modem sees it
+	handles int       // open in-memory ports; DTR falls when the last is closed
+	purge   int       // counts ResetOutputBuffer: a blocked Write gives up its rest
+	attempt int       // counts dial attempts; a late dial timer sees it is not its own
 	dialing *time.Timer
 	call    *call     // the call in progress, nil on-hook
 	waiting []*farEnd // answered calls nobody accepted yet
@@ -77,6 +86,7 @@ func New(opt Options) *Modem {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.resetMobile()
 	m.reset()
 	return m
 }
@@ -178,6 +188,8 @@ type Counters struct {
 	OffHook     bool          // the line is held now, dialling included
 	OffHookTime time.Duration // the meter: from CONNECT to hang-up, all calls, the present one until now
 	Commands    []string      // the last 256 command lines, without AT
+	Numbers     []string      // the last 256 dial strings
+	PINs        int           // PINs that the SIM card was given
 }
 
 // Counters returns what was seen so far.
@@ -186,7 +198,8 @@ func (m *Modem) Counters() Counters {
 	defer m.mu.Unlock()
 	now := m.now()
 	c := m.count
-	c.Commands = slices.Clone(c.Commands)
+	c.Commands, c.Numbers = slices.Clone(c.Commands), slices.Clone(c.Numbers)
+	c.PINs = m.mob.entered
 	c.OffHook = m.call != nil || m.mode == dialling
 	if m.call != nil {
 		c.Up += m.call.up.arrived(now)

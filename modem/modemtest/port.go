@@ -56,6 +56,13 @@ func (p *port) Read(b []byte) (int, error) {
 // give takes octets for the DTE; when there are none, next is when to look again.
 func (m *Modem) give(b []byte, now time.Time) (n int, next time.Time) {
 	if len(m.out) > 0 {
+		if m.opt.Chop > 0 {
+			if now.Before(m.chopped) {
+				return 0, m.chopped
+			}
+			b = b[:min(len(b), 1+m.rng.IntN(m.opt.Chop))]
+			m.chopped = now.Add(m.opt.ChopGap)
+		}
 		n = copy(b, m.out)
 		m.out = m.out[n:]
 		if len(m.out) == 0 {

@@ -1,17 +1,21 @@
 package modemtest
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
 // PTY serves the modem on a pseudo-terminal and returns the name of the slave side,
 // which go.bug.st/serial and every other program can open. A pseudo-terminal has no
-// modem status bits, so DTR stays up, and closing the slave does not hang up. It
+// modem status bits, so DTR stays up, and closing the slave does not hang up, unless
+// [Options].HUPCL says so: then DTR is up while any process has the slave open. It
 // stands until Close. It needs real time: do not call it in a synctest bubble.
 func (m *Modem) PTY() (name string, err error) {
 	master, slave, err := pty.Open()
@@ -32,22 +36,35 @@ func (m *Modem) PTY() (name string, err error) {
 		slave.Close()
 		return "", errClosed
 	}
-	m.handles++
-	m.dtr = true
-	// Our own hold on the slave keeps the master from failing while no host has it open.
-	m.masters = append(m.masters, master, slave)
-	m.served.Go(func() { m.serveIn(master) })
+	m.masters = append(m.masters, master)
+	if m.opt.HUPCL {
+		slave.Close() // the master fails while no host has it open, and that is how we know
+	} else {
+		// Our own hold on the slave keeps the master from failing.
+		m.masters = append(m.masters, slave)
+		m.handles++
+		m.dtr = true
+	}
+	m.served.Go(func() { m.serveIn(master, name) })
 	m.served.Go(func() { m.serveOut(master) })
 	return name, nil
 }
 
 // serveIn carries what the host writes into the modem.
-func (m *Modem) serveIn(master *os.File) {
+func (m *Modem) serveIn(master *os.File, name string) {
 	buf := make([]byte, 1024)
 	for {
 		n, err := master.Read(buf)
-		if err != nil {
+		unheld := errors.Is(err, syscall.EIO) // nobody has the slave open
+		if err != nil && !unheld {
 			return
+		}
+		if m.attend(!unheld) && unheld {
+			release(name)
+		}
+		if unheld {
+			time.Sleep(reopenPoll)
+			continue
 		}
 		m.mu.Lock()
 		for done := 0; done < n && !m.closed; {
@@ -58,6 +75,40 @@ func (m *Modem) serveIn(master *os.File) {
 		}
 		m.mu.Unlock()
 	}
+}
+
+// reopenPoll is how often a pseudo-terminal that nobody has open is looked at.
+const reopenPoll = 2 * time.Millisecond
+
+// attend keeps DTR up while a process has the pseudo-terminal open, as far as the
+// octets show that it opened it, and says whether that changed.
+func (m *Modem) attend(open bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case !m.opt.HUPCL || m.closed || m.dtr == open:
+		return false
+	case open:
+		m.handles++
+		m.setDTR(true, m.now())
+	default:
+		m.handles--
+		m.setDTR(false, m.now())
+		m.out = nil
+	}
+	return true
+}
+
+// release lets others open a terminal that a process which is gone had taken to
+// itself (TIOCEXCL). A serial port forgets that with its last close, a
+// pseudo-terminal doesn't. Only root can undo it.
+func release(name string) {
+	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	_ = unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)
+	_ = unix.Close(fd)
 }
 
 // serveOut carries what the modem says to the host.
