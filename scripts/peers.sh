@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests talk to, where it is missing: Dovecot's POP3 server,
-# Postfix, slirp, pppd with a user-mode Linux that has PPP, ip and nft. It can do so on Debian, as root. Elsewhere, and if that fails,
-# it says what the tests will have to do without, and that is no error: the tests
+# Postfix, slirp, pppd with a user-mode Linux that has PPP, ip and nft. It can do so
+# on Debian, as root. Elsewhere, and if that fails, it says what the tests will have to do without, and that is no error: the tests
 # that need it skip with a clear line, or fail if CI=true.
 #
 # No service is started and nothing is configured; the tests start their own.
@@ -11,10 +11,16 @@ PATH=$PATH:/usr/sbin:/sbin:/usr/lib/dovecot:/usr/libexec/dovecot:/usr/local/sbin
 policy=/usr/sbin/policy-rc.d
 kept=$policy.before-outpost
 
+# pppd itself may be run by the group dip only, but chat comes with it.
+peers="pop3-login:dovecot-pop3d postconf:postfix slirp-fullbolt:slirp chat:ppp ip:iproute2 nft:nftables"
+case $(uname -m) in
+x86_64 | i?86) peers="$peers linux.uml:user-mode-linux" ;;
+*) echo "peers: user-mode Linux is for PCs only; the tests that need it will not run" >&2 ;;
+esac
+
 # absent prints the packages whose program isn't there, a line each.
 absent() {
-	for peer in pop3-login:dovecot-pop3d postconf:postfix slirp-fullbolt:slirp \
-		pppd:ppp linux.uml:user-mode-linux ip:iproute2 nft:nftables; do
+	for peer in $peers; do
 		command -v "${peer%%:*}" >/dev/null || echo "${peer#*:}"
 	done
 }

@@ -28,7 +28,7 @@ var floors = [][]string{
 	{"outpost/internal/session", "outpost/internal/smtpd", "outpost/internal/mailroom", "outpost/internal/isp"},
 	{"outpost/internal/dispatch"},
 	{"outpost/internal/control"},
-	{"outpost/cmd/outpost", "outpost/internal/peers"},
+	{"outpost/cmd/outpost", "outpost/internal/peers", "outpost/internal/peers/guest"},
 }
 
 var rules = []rule{

@@ -50,6 +50,13 @@ func TestNothingStaysBehind(t *testing.T) {
 			}
 			return dir, nil
 		}},
+		{"pppd", func(t *testing.T) (string, []string) {
+			far := PPPD(t, PPPDOptions{})
+			if _, err := far.Read(make([]byte, 1)); err != nil { // it is under way
+				t.Error(err)
+			}
+			return far.guest.dir, nil
+		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

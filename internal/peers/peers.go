@@ -1,6 +1,6 @@
 // Package peers starts the real servers that Outpost is tested against: Dovecot
-// as the provider's POP3 boxes, Postfix as its smarthost, slirp as its PPP
-// server. None of them shares a line of code with Outpost, so what they accept
+// as the provider's POP3 boxes, Postfix as its smarthost, slirp and pppd as its PPP
+// servers. None of them shares a line of code with Outpost, so what they accept
 // and what they hand out is a second opinion on every protocol here.
 //
 // A test asks for a server and gets it up, answering, with its own folder, its
@@ -9,6 +9,10 @@
 //	boxes := peers.Dovecot(t, peers.DovecotOptions{Users: map[string]string{"joe": "secret"}})
 //	smarthost := peers.Postfix(t, peers.PostfixOptions{Auth: boxes})
 //	wire := peers.Slirp(t)
+//	far := peers.PPPD(t, peers.PPPDOptions{Options: []string{"require-chap"}})
+//
+// Slirp is a process of the machine, and reaches the other servers. A pppd needs a
+// kernel that speaks PPP: it runs in a Linux booted for it, see Guest.
 //
 // Invariant: when the test ends, its servers have ended too, by the process
 // group that each was started in, and their folders are gone; nothing of the
@@ -81,7 +85,9 @@ func find(program string) string {
 		"/usr/sbin", "/usr/local/sbin",
 		"/usr/lib/dovecot", "/usr/libexec/dovecot", "/usr/local/libexec/dovecot",
 	} {
-		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
+		// One that we may not run counts too: Debian's pppd is for the group dip only.
+		path := filepath.Join(dir, program)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return path
 		}
 	}
