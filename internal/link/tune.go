@@ -107,9 +107,9 @@ func tune(rate int, rtt time.Duration) tuning {
 	// The far end's patience begins anew with each acknowledgement. Where a segment
 	// takes longer to send than its margin, one alone is taken for lost as soon as
 	// there is one more in the queue than before; of two, the first is acknowledged
-	// in time. Not where nothing was measured before: the first would be late as well.
+	// in time.
 	t.least = t.mss
-	if l.airtime(t.mss) > farMargin && handshake < synPatience {
+	if l.airtime(t.mss) > farMargin {
 		t.least = 2 * t.mss
 	}
 	// Ours waits here, not in the network, where what is urgent passes it. It
