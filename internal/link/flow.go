@@ -205,7 +205,7 @@ func (f *flows) came(p []byte) {
 	if s.flags()&flagACK != 0 {
 		w.theirs, w.answered = s.ack(), true
 	}
-	if w.seen = time.Now(); s.isSYN() && f.others(w) {
+	if w.seen = time.Now(); s.isSYN() && s.flags()&flagACK != 0 && f.others(w) {
 		w.opens = w.seen.Add(f.greet)
 	}
 	n := len(s.payload())
