@@ -26,6 +26,7 @@ type flow struct {
 	ours     said   // what our TCP has said last
 	told     said   // and what of it has left
 	theirs   uint32 // what the far end has acknowledged last
+	room     uint16 // and offered
 	answered bool   // it has
 	longest  int    // octets of payload in the longest segment our TCP has made
 	up, down progress
@@ -189,21 +190,25 @@ func (f *flows) needed(s segment) bool {
 	return !w.answered || int32(s.end()-w.theirs) > 0 //nolint:gosec // modulo 2^32
 }
 
-// came counts a packet from the line.
-func (f *flows) came(p []byte) {
+// came counts a packet from the line. It says whether our TCP may be spared it: a
+// bare acknowledgement that only offers another window, when we take no more than
+// limit of either. With both clamped, it would be taken for a duplicate.
+func (f *flows) came(p []byte, limit int) (needless bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s, ok := parseSegment(p)
 	if !ok {
 		f.down.count(p, datagram(p), 0)
-		return
+		return false
 	}
 	w := f.of(s.key(false))
 	if s.isSYN() {
 		w.down, w.bulk = progress{}, time.Time{}
 	}
 	if s.flags()&flagACK != 0 {
-		w.theirs, w.answered = s.ack(), true
+		needless = s.isPlainAck() && w.answered && s.ack() == w.theirs && s.window() != w.room &&
+			min(int(s.window()), limit) == min(int(w.room), limit)
+		w.theirs, w.room, w.answered = s.ack(), s.window(), true
 	}
 	if w.seen = time.Now(); s.isSYN() && s.flags()&flagACK != 0 && f.others(w) {
 		w.opens = w.seen.Add(f.greet)
@@ -214,6 +219,7 @@ func (f *flows) came(p []byte) {
 	}
 	again := w.down.note(s.seq(), n)
 	f.down.count(p, n-again, again)
+	return needless
 }
 
 // left counts a packet for the line.

@@ -155,7 +155,12 @@ func (o *outbox) next() []byte {
 		if len(item.seg.payload()) >= o.flows.large {
 			o.bulkAt.Store(time.Now().UnixNano())
 		}
-		item.seg.renew(o.flows.leaves(item.flow), o.offers(item.flow))
+		now := o.flows.leaves(item.flow)
+		if item.seg.isBare() && item.seg.ack() != now.ack {
+			item.seg = item.seg.withoutOptions()
+			item.packet = item.seg.packet
+		}
+		item.seg.renew(now, o.offers(item.flow))
 		o.flows.sent(item.flow, item.seg)
 	}
 	o.flows.left(item.packet)

@@ -199,7 +199,9 @@ func (s *Stack) receive() {
 		if s.life.Err() != nil {
 			return
 		}
-		s.flows.came(buf[:n])
+		if s.flows.came(buf[:n], s.share()) {
+			continue
+		}
 		p := s.incoming(buf[:n])
 		if len(p) == 0 || p[0]>>4 != 4 {
 			continue
@@ -258,11 +260,19 @@ func (s *Stack) incoming(p []byte) []byte {
 		return p
 	}
 	// The far end's window bounds what we send.
-	seg.clampWindow(s.live.Load().share(int(s.conns.Load())))
+	seg.clampWindow(s.share())
 	if seg.isSYN() {
 		return seg.plainSYN()
 	}
 	return seg.packet
+}
+
+// share is what a connection may have in flight up.
+func (s *Stack) share() int {
+	if !s.tune.bounded {
+		return maxWindow
+	}
+	return s.live.Load().share(int(s.conns.Load()))
 }
 
 // outgoing adapts a packet for the line. Its window is the outbox's business.
