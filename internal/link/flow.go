@@ -31,6 +31,7 @@ type flow struct {
 	longest  int    // octets of payload in the longest segment our TCP has made
 	up, down progress
 	bulk     time.Time // when the far end's last large segment came; zero: never
+	bulkUp   time.Time // when our last one left
 	seen     time.Time // when its last packet came or went
 	opens    time.Time // until when our side of its handshake is kept back
 }
@@ -72,6 +73,20 @@ type flows struct {
 }
 
 func newFlows(large int) *flows { return &flows{byKey: make(map[flowKey]*flow), large: large} }
+
+// sendingUp is on how many connections we are sending large segments, with a
+// connection besides.
+func (f *flows) sendingUp(k flowKey, within time.Duration) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	since := time.Now().Add(-within)
+	for other, w := range f.byKey {
+		if other == k || w.bulkUp.After(since) {
+			n++
+		}
+	}
+	return max(n, 1)
+}
 
 // sending says whether the far end is sending large segments on a connection, and
 // on how many it does.
@@ -237,6 +252,9 @@ func (f *flows) left(p []byte) {
 		w.up, w.answered, w.opens = progress{}, false, time.Time{}
 	}
 	n := len(s.payload())
+	if n >= f.large {
+		w.bulkUp = w.seen
+	}
 	again := w.up.note(s.seq(), n)
 	f.up.count(p, n-again, again)
 }

@@ -66,17 +66,19 @@ func newOutbox(f *flows, offers func(*flow) int) *outbox {
 func (o *outbox) put(p []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.accept(p)
+	o.wake()
+}
+
+// accept puts a packet where it belongs; mu is held.
+func (o *outbox) accept(p []byte) {
 	item, news := parcel{packet: p}, fresh
 	if seg, ok := parseSegment(p); ok {
 		item.packet, item.seg = seg.packet, seg
 		item.flow, news = o.flows.made(seg)
 	}
-	if item.flow != nil {
-		if wait := o.flows.keptBack(item.flow); wait > 0 {
-			o.later = append(o.later, item)
-			time.AfterFunc(wait, o.open)
-			return
-		}
+	if o.keepBack(item) {
+		return
 	}
 	again := news == repeated
 	switch {
@@ -98,7 +100,24 @@ func (o *outbox) put(p []byte) {
 	default:
 		o.bulk = append(o.bulk, item)
 	}
-	o.wake()
+}
+
+// keepBack keeps a packet of a connection whose handshake is to be late, and what
+// follows it.
+func (o *outbox) keepBack(item parcel) bool {
+	if item.flow == nil {
+		return false
+	}
+	wait := o.flows.keptBack(item.flow)
+	follows := slices.ContainsFunc(o.later, func(l parcel) bool { return l.flow == item.flow })
+	switch {
+	case wait > 0:
+		time.AfterFunc(wait, o.open)
+	case !follows:
+		return false
+	}
+	o.later = append(o.later, item)
+	return true
 }
 
 func (o *outbox) wake() {
@@ -111,12 +130,13 @@ func (o *outbox) wake() {
 // open puts what was kept back, once its time is over.
 func (o *outbox) open() {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	later := o.later
 	o.later = nil
-	o.mu.Unlock()
 	for _, item := range later {
-		o.put(item.packet)
+		o.accept(item.packet)
 	}
+	o.wake()
 }
 
 // hurry queues what goes first. A bare acknowledgement takes the place of an older

@@ -207,7 +207,8 @@ func TestOutboxKeepsHandshakesBack(t *testing.T) {
 	if got := taken(t, o); len(got) != 0 {
 		t.Errorf("%d segments at once", len(got))
 	}
-	<-o.ready
+	<-o.ready // for what was put
+	<-o.ready // for what may go
 	if took := time.Since(begun); took < 40*time.Millisecond {
 		t.Errorf("kept back for %v", took)
 	}

@@ -199,9 +199,6 @@ func (s *Stack) receive() {
 		if s.life.Err() != nil {
 			return
 		}
-		if s.flows.came(buf[:n], s.share()) {
-			continue
-		}
 		p := s.incoming(buf[:n])
 		if len(p) == 0 || p[0]>>4 != 4 {
 			continue
@@ -246,21 +243,24 @@ func (s *Stack) deliver() {
 // Traffic counts the packets that crossed the line since the stack was made.
 func (s *Stack) Traffic() (up, down Traffic) { return s.flows.traffic() }
 
-// incoming adapts a packet from the line, and gives nil for one that nobody
-// here asked for: answering it would cost.
+// incoming adapts a packet from the line, and gives nil for one that nobody here
+// asked for, which it would cost to answer, or that says nothing new.
 func (s *Stack) incoming(p []byte) []byte {
 	seg, ok := parseSegment(p)
 	if !ok {
+		s.flows.came(p, 0)
 		return p
 	}
-	if seg.isOpening() && s.listeners.Load() == 0 {
+	limit := s.share(seg.key(false))
+	needless := s.flows.came(p, limit)
+	if needless || seg.isOpening() && s.listeners.Load() == 0 {
 		return nil
 	}
 	if !s.tune.bounded {
 		return p
 	}
 	// The far end's window bounds what we send.
-	seg.clampWindow(s.share())
+	seg.clampWindow(limit)
 	if seg.isSYN() {
 		return seg.plainSYN()
 	}
@@ -268,11 +268,12 @@ func (s *Stack) incoming(p []byte) []byte {
 }
 
 // share is what a connection may have in flight up.
-func (s *Stack) share() int {
+func (s *Stack) share(k flowKey) int {
 	if !s.tune.bounded {
 		return maxWindow
 	}
-	return s.live.Load().share(int(s.conns.Load()))
+	now := s.live.Load()
+	return now.share(s.flows.sendingUp(k, now.bulkFor))
 }
 
 // outgoing adapts a packet for the line. Its window is the outbox's business.
