@@ -4,10 +4,10 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 
-.PHONY: help build demo test peers vet cross lint fuzz torture bench clean
+.PHONY: help build demo test peers vet cross lint fuzz torture bench bench-line clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## the static binary ./outpost
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o outpost ./cmd/outpost
@@ -38,7 +38,11 @@ torture: ## cut the carrier at every octet of a session, and kill the daemon at 
 	OUTPOST_TORTURE=full $(GO) test -count=1 -timeout 80m -parallel 64 -v -run 'Torture|Kill' ./cmd/outpost ./queue
 
 bench: ## benchmarks
-	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
+
+bench-line: ## what a paid line loses: coming up, overhead, hang-up; some six minutes in real time
+	$(GO) test -count=1 -v -run 'TestRoundTrips$$' ./internal/ppp | sed -n 's/^.*early_test.go:[0-9]*: /  /p'
+	$(GO) test -count=1 -run '^$$' -bench 'Hangup$$|Line$$' -benchtime 1x -timeout 30m ./internal/link
 
 clean: ## remove what was built
 	rm -rf outpost dist

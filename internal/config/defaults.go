@@ -86,7 +86,7 @@ func boxesAtOnce(rate int) int {
 	switch {
 	case rate > 0 && rate <= 4800:
 		return 2
-	case rate > 0 && rate <= 14400:
+	case rate > 0 && rate <= 64000:
 		return 4
 	}
 	return 8

@@ -34,8 +34,9 @@
 // while its own segments still wait for the line, and what is sent again is
 // paid for again. Everything that is done about it comes from one pure function
 // of the line's rate and round trip, [tune], and acts around gVisor's TCP, not
-// in it: a slowed clock, bounds for segments and timers, and a rewriting of
-// windows and of SYN options as packets pass (rewrite.go).
+// in it: a slowed clock, bounds for segments and timers, a rewriting of windows and
+// of SYN options as packets pass (rewrite.go), and an order for what waits for the
+// line (outbox.go).
 //
 // Not here: which line, when and how long (session and schedule), TLS and mail
 // (relay, pop3), what it costs (tariff).

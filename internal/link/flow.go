@@ -26,10 +26,13 @@ type flow struct {
 	ours     said   // what our TCP has said last
 	told     said   // and what of it has left
 	theirs   uint32 // what the far end has acknowledged last
+	room     uint16 // and offered
 	answered bool   // it has
 	longest  int    // octets of payload in the longest segment our TCP has made
 	up, down progress
 	bulk     time.Time // when the far end's last large segment came; zero: never
+	seen     time.Time // when its last packet came or went
+	opens    time.Time // until when our side of its handshake is kept back
 }
 
 // progress is how far one direction of a connection has come.
@@ -63,7 +66,8 @@ const maxFlows = 256
 type flows struct {
 	mu       sync.Mutex
 	byKey    map[flowKey]*flow
-	large    int // octets of payload from which a segment counts as one
+	large    int           // octets of payload from which a segment counts as one
+	greet    time.Duration // how long a handshake is kept back beside other connections
 	up, down Traffic
 }
 
@@ -147,6 +151,30 @@ func (f *flows) leaves(w *flow) said {
 	return w.ours
 }
 
+// recently is how long a connection without a packet still counts as one that may be
+// used beside others.
+const recently = 30 * time.Second
+
+// others says whether there are connections beside one; mu is held.
+func (f *flows) others(w *flow) bool {
+	for _, o := range f.byKey {
+		if o != w && time.Since(o.seen) < recently {
+			return true
+		}
+	}
+	return false
+}
+
+// keptBack is how long a connection's packets must wait still.
+func (f *flows) keptBack(w *flow) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if w.opens.IsZero() {
+		return 0
+	}
+	return time.Until(w.opens)
+}
+
 // longest is the most payload in a segment that our TCP has made.
 func (f *flows) longest(w *flow) int {
 	f.mu.Lock()
@@ -162,21 +190,28 @@ func (f *flows) needed(s segment) bool {
 	return !w.answered || int32(s.end()-w.theirs) > 0 //nolint:gosec // modulo 2^32
 }
 
-// came counts a packet from the line.
-func (f *flows) came(p []byte) {
+// came counts a packet from the line. It says whether our TCP may be spared it: a
+// bare acknowledgement that only offers another window, when we take no more than
+// limit of either. With both clamped, it would be taken for a duplicate.
+func (f *flows) came(p []byte, limit int) (needless bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s, ok := parseSegment(p)
 	if !ok {
 		f.down.count(p, datagram(p), 0)
-		return
+		return false
 	}
 	w := f.of(s.key(false))
 	if s.isSYN() {
 		w.down, w.bulk = progress{}, time.Time{}
 	}
 	if s.flags()&flagACK != 0 {
-		w.theirs, w.answered = s.ack(), true
+		needless = s.isPlainAck() && w.answered && s.ack() == w.theirs && s.window() != w.room &&
+			min(int(s.window()), limit) == min(int(w.room), limit)
+		w.theirs, w.room, w.answered = s.ack(), s.window(), true
+	}
+	if w.seen = time.Now(); s.isSYN() && s.flags()&flagACK != 0 && f.others(w) {
+		w.opens = w.seen.Add(f.greet)
 	}
 	n := len(s.payload())
 	if n >= f.large {
@@ -184,6 +219,7 @@ func (f *flows) came(p []byte) {
 	}
 	again := w.down.note(s.seq(), n)
 	f.down.count(p, n-again, again)
+	return needless
 }
 
 // left counts a packet for the line.
@@ -196,8 +232,9 @@ func (f *flows) left(p []byte) {
 		return
 	}
 	w := f.of(s.key(true))
+	w.seen = time.Now()
 	if s.isSYN() {
-		w.up, w.answered = progress{}, false
+		w.up, w.answered, w.opens = progress{}, false, time.Time{}
 	}
 	n := len(s.payload())
 	again := w.up.note(s.seq(), n)

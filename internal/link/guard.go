@@ -83,7 +83,7 @@ func (g guard) nft(ctx context.Context, rules string) error {
 	if err != nil {
 		return &ProgramError{Program: "nft", Err: err, Hint: "guard needs nftables: install it, or switch guard off"}
 	}
-	cmd := exec.CommandContext(ctx, nft, "-f", "-")
+	cmd := exec.CommandContext(ctx, nft, "-f", "-") //nolint:gosec // the system's own program
 	cmd.Stdin = strings.NewReader(rules)
 	said, err := cmd.CombinedOutput()
 	if err == nil {

@@ -94,31 +94,13 @@ func (l *ModemLine) Number() string {
 // Whether it fails or not, Down must be called. If the last Down couldn't confirm
 // that the line is down, Up tries that again first, and doesn't dial without.
 func (l *ModemLine) Up(ctx context.Context, onPhase func(phase string)) error {
-	if onPhase == nil {
-		onPhase = func(string) {}
-	}
 	c, err := l.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer close(c.risen)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(c.life, func() { cancel(ErrClosed) })() //nolint:contextcheck // Down's side of the call
-
-	phase := PhaseDialling
-	onPhase(phase)
-	err = c.dial(ctx)
-	if err == nil {
-		phase = PhaseLinking
-		onPhase(phase)
-		err = c.establish(ctx)
-	}
-	if err == nil && c.life.Err() != nil {
-		err = ErrClosed
-	}
-	if err != nil {
-		return fmt.Errorf("line %s: %s: %w", l.cfg.Name, phase, err)
+	if err := rise(ctx, c.life, onPhase, c.dial, c.establish); err != nil {
+		return fmt.Errorf("line %s: %w", l.cfg.Name, err)
 	}
 	go c.watch()
 	return nil

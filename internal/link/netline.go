@@ -79,31 +79,13 @@ func (l *NetLine) Number() string { return "" }
 // called. If the last Down couldn't confirm, Up tries that again first, and brings
 // nothing up without.
 func (l *NetLine) Up(ctx context.Context, onPhase func(phase string)) error {
-	if onPhase == nil {
-		onPhase = func(string) {}
-	}
 	c, err := l.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer close(c.risen)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(c.life, func() { cancel(ErrClosed) })() //nolint:contextcheck // Down's side of the call
-
-	phase := PhaseDialling
-	onPhase(phase)
-	err = c.bringUp(ctx)
-	if err == nil {
-		phase = PhaseLinking
-		onPhase(phase)
-		err = c.establish(ctx)
-	}
-	if err == nil && c.life.Err() != nil {
-		err = ErrClosed
-	}
-	if err != nil {
-		return fmt.Errorf("line %s: %s: %w", l.cfg.Name, phase, err)
+	if err := rise(ctx, c.life, onPhase, c.bringUp, c.establish); err != nil {
+		return fmt.Errorf("line %s: %w", l.cfg.Name, err)
 	}
 	go c.watch()
 	return nil

@@ -35,6 +35,7 @@ type outbox struct {
 	urgent []parcel
 	bulk   []parcel
 	held   []parcel // sent again, until the line has shown that it lives
+	later  []parcel // of handshakes that are kept back
 	turn   turn
 	bulkAt atomic.Int64  // when the last whole segment left, in nanoseconds since 1970; 0: never
 	ready  chan struct{} // there is something; one token
@@ -70,12 +71,19 @@ func (o *outbox) put(p []byte) {
 		item.packet, item.seg = seg.packet, seg
 		item.flow, news = o.flows.made(seg)
 	}
+	if item.flow != nil {
+		if wait := o.flows.keptBack(item.flow); wait > 0 {
+			o.later = append(o.later, item)
+			time.AfterFunc(wait, o.open)
+			return
+		}
+	}
 	again := news == repeated
 	switch {
 	case news == roomier && o.flows.knows(item.flow, o.offers(item.flow)):
 		// A larger window than it may have: sent, it would look like a duplicate
 		// acknowledgement, which asks for what isn't missing.
-	case len(o.urgent)+len(o.bulk)+len(o.held) >= outQueue:
+	case len(o.urgent)+len(o.bulk)+len(o.held)+len(o.later) >= outQueue:
 		// As in any router; TCP sends it again.
 	case item.flow == nil || item.seg.isBare():
 		o.hurry(item)
@@ -97,6 +105,17 @@ func (o *outbox) wake() {
 	select {
 	case o.ready <- struct{}{}:
 	default:
+	}
+}
+
+// open puts what was kept back, once its time is over.
+func (o *outbox) open() {
+	o.mu.Lock()
+	later := o.later
+	o.later = nil
+	o.mu.Unlock()
+	for _, item := range later {
+		o.put(item.packet)
 	}
 }
 
@@ -136,7 +155,12 @@ func (o *outbox) next() []byte {
 		if len(item.seg.payload()) >= o.flows.large {
 			o.bulkAt.Store(time.Now().UnixNano())
 		}
-		item.seg.renew(o.flows.leaves(item.flow), o.offers(item.flow))
+		now := o.flows.leaves(item.flow)
+		if item.seg.isBare() && item.seg.ack() != now.ack {
+			item.seg = item.seg.withoutOptions()
+			item.packet = item.seg.packet
+		}
+		item.seg.renew(now, o.offers(item.flow))
 		o.flows.sent(item.flow, item.seg)
 	}
 	o.flows.left(item.packet)

@@ -152,7 +152,7 @@ func TestOutboxHoldsBack(t *testing.T) {
 	// The connection's far end is where our segments go.
 	ours := mustSegment(t, made(1, 0, 0, ackFlag, ""))
 	binary.BigEndian.PutUint16(came[20:], binary.BigEndian.Uint16(ours.tcp()[2:]))
-	o.flows.came(came)
+	o.flows.came(came, 4000)
 	<-o.ready // for what was put
 	(<-asked)()
 	<-o.ready // for what was released
@@ -175,5 +175,90 @@ func TestFreeze(t *testing.T) {
 	work.Wait()
 	if up, _ := d.near.Traffic(); up.Resent != 0 {
 		t.Errorf("%d octets sent again", up.Resent)
+	}
+}
+
+// Beside other connections, our answer to a SYN is late, so that the far end takes its
+// time for the line's; the first connection is answered at once, and order is kept.
+func TestOutboxKeepsHandshakesBack(t *testing.T) {
+	o := queued()
+	o.flows.greet = 50 * time.Millisecond
+	answer := func(port uint16) {
+		p := made(port, 0, 1, ackFlag|header.TCPFlagSyn, "")
+		copy(p[12:], append(bytes.Clone(p[16:20]), p[12:16]...)) // it comes from the far end
+		binary.BigEndian.PutUint16(p[20:], 25)
+		binary.BigEndian.PutUint16(p[22:], port)
+		o.flows.came(p, 4000)
+	}
+	o.put(made(1, 0, 0, header.TCPFlagSyn, ""))
+	taken(t, o)
+	answer(1)
+	o.put(made(1, 1, 1, ackFlag, "first"))
+	wantSegments(t, taken(t, o), "first")
+
+	o.put(made(2, 0, 0, header.TCPFlagSyn, ""))
+	taken(t, o)
+	answer(2)
+	<-o.ready
+	begun := time.Now()
+	o.put(made(2, 1, 1, ackFlag, ""))
+	o.put(made(2, 1, 1, ackFlag, "second"))
+	o.put(made(2, 7, 1, ackFlag, "third"))
+	if got := taken(t, o); len(got) != 0 {
+		t.Errorf("%d segments at once", len(got))
+	}
+	<-o.ready
+	if took := time.Since(begun); took < 40*time.Millisecond {
+		t.Errorf("kept back for %v", took)
+	}
+	wantSegments(t, taken(t, o), "second", "third")
+}
+
+// A far end that only offers another window, both above what we use, doesn't look as
+// if it asked for something to be sent again.
+func TestWindowUpdatesAreSpared(t *testing.T) {
+	f := newFlows(200)
+	came := func(ack uint32, window uint16, payload string) bool {
+		p := made(1, 7, ack, ackFlag, payload)
+		binary.BigEndian.PutUint16(p[34:], window)
+		return f.came(p, 4000)
+	}
+	for i, c := range []struct {
+		ack      uint32
+		window   uint16
+		payload  string
+		needless bool
+	}{
+		{100, 9000, "", false}, {100, 9500, "", true}, {100, 9500, "", false}, // the same again is a duplicate
+		{100, 3000, "", false}, {100, 9000, "", false}, // less than we use, and more again
+		{100, 9100, "x", false}, {200, 9200, "", false}, {200, 8000, "", true},
+	} {
+		if got := came(c.ack, c.window, c.payload); got != c.needless {
+			t.Errorf("segment %d: spared %v", i, got)
+		}
+	}
+}
+
+// A selective acknowledgement that waited until all was acknowledged is a plain one: it
+// would say now that something came twice.
+func TestOldSelectiveAcknowledgement(t *testing.T) {
+	o := queued()
+	p := build(ackFlag, 4000, []byte{1, 1, 5, 10, 0, 0, 0, 200, 0, 0, 1, 44}, nil)
+	binary.BigEndian.PutUint32(p[28:], 100)
+	mustSegment(t, p).remake()
+	o.put(bytes.Clone(p))
+	if got := taken(t, o); len(got) != 1 || got[0].header != 32 {
+		t.Errorf("%+v", got)
+	}
+	o.put(bytes.Clone(p))
+	binary.BigEndian.PutUint32(p[28:], 300)
+	newer := build(ackFlag, 4000, nil, nil)
+	binary.BigEndian.PutUint32(newer[28:], 300)
+	mustSegment(t, newer).remake()
+	o.put(newer)
+	for _, s := range taken(t, o) {
+		if s.header != 20 || s.ack() != 300 {
+			t.Errorf("acknowledges %d with options % x", s.ack(), s.tcp()[20:s.header])
+		}
 	}
 }

@@ -259,8 +259,9 @@ func (l load) row(m moved) string {
 
 // TestOverhead holds what a paid line must not lose: headers, framing and escapes
 // within bounds, nothing of ours sent twice, the line busy to the end. The far end
-// has TCP's defaults; where the round trip is above its first time-out of 1 s, it
-// repeats its greeting, and that isn't ours to prevent.
+// has TCP's defaults; where the round trip, or our answer beside other connections,
+// takes longer than its first time-out of 1 s, it repeats its greeting, and that
+// isn't ours to prevent.
 func TestOverhead(t *testing.T) {
 	for name, c := range map[string]struct {
 		load
@@ -279,7 +280,8 @@ func TestOverhead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := c.run(t, c.speed)
-			if m.traffic[0].Resent != 0 || c.rtt < time.Second && m.traffic[1].Resent != 0 {
+			patient := c.ends == bothTuned || c.connections == 1 && c.rtt < time.Second
+			if m.traffic[0].Resent != 0 || patient && m.traffic[1].Resent != 0 {
 				t.Errorf("resent %d octets up, %d down", m.traffic[0].Resent, m.traffic[1].Resent)
 			}
 			for i, each := range []int{c.up, c.down} {

@@ -42,10 +42,10 @@ func leftPID(file string) (int, error) {
 	number, began, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
 	pid, err := strconv.Atoi(number)
 	if err != nil || pid < 2 {
-		return 0, nil // half written when the power failed: what it named is gone with it
+		return 0, nil //nolint:nilerr // half written when the power failed: what it named is gone with it
 	}
 	if now, err := processBegan(pid); err != nil || now != began {
-		return 0, nil
+		return 0, nil //nolint:nilerr // it is gone
 	}
 	return pid, nil
 }

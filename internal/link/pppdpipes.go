@@ -37,7 +37,7 @@ func newPPPDPipes(cmd *exec.Cmd) (*pppdPipes, error) {
 func (p *pppdPipes) start(cmd *exec.Cmd) error {
 	err := cmd.Start()
 	for _, f := range p.theirs {
-		f.Close()
+		_ = f.Close()
 	}
 	p.theirs = nil
 	if err != nil {
@@ -50,7 +50,7 @@ func (p *pppdPipes) start(cmd *exec.Cmd) error {
 func (p *pppdPipes) close() {
 	for _, f := range append([]*os.File{p.in, p.out, p.log}, p.theirs...) {
 		if f != nil {
-			f.Close()
+			_ = f.Close()
 		}
 	}
 }

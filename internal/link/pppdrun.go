@@ -94,20 +94,20 @@ func (r *pppdRun) start(ctx context.Context) error {
 	ownGroup(cmd)
 	pipes, err := newPPPDPipes(cmd)
 	if err != nil {
-		r.unguard()
+		r.unguard() //nolint:contextcheck // it has its own limit, whatever ended ctx
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := pipes.start(cmd); err != nil {
-		r.unguard()
+		r.unguard() //nolint:contextcheck // as above
 		return pppdFailure(err, pppdLog{}, nil)
 	}
 	r.process = cmd.Process
 	if err := writePID(r.setup.pidFile(), cmd.Process.Pid); err != nil {
 		r.note("after a crash this pppd would not be found: %v", err)
 	}
-	go r.carry(cmd, pipes)
+	go r.carry(cmd, pipes) //nolint:contextcheck // it lives as long as pppd
 	return nil
 }
 
@@ -153,8 +153,8 @@ func (r *pppdRun) lineEnded(err error, p *pppdPipes) {
 	if h != nil {
 		h.close(err)
 	}
-	p.in.Close()
-	p.out.Close()
+	_ = p.in.Close()
+	_ = p.out.Close()
 	if first {
 		r.end(process, false)
 	}
@@ -293,7 +293,7 @@ func (r *pppdRun) Close(ctx context.Context) error {
 	}
 	r.end(process, true)
 	// Where it may not be killed, being root's, the end of its line is its end.
-	r.data.Close()
+	_ = r.data.Close()
 	limit := time.NewTimer(killWait)
 	defer limit.Stop()
 	select {

@@ -210,6 +210,20 @@ func (s segment) behead(n int) segment {
 	return shorter
 }
 
+// withoutOptions gives a bare acknowledgement without its options: with a newer number
+// in it, the selective acknowledgements it has would say that what they name came
+// twice (RFC 2883 §4). Other segments stay as they are.
+func (s segment) withoutOptions() segment {
+	if s.header == 20 || s.isSYN() {
+		return s
+	}
+	p := append([]byte(nil), s.packet[:s.ip+20]...)
+	plain := segment{packet: p, ip: s.ip, header: 20}
+	plain.tcp()[12] = 5<<4 | plain.tcp()[12]&15
+	plain.remake()
+	return plain
+}
+
 // remake sets length and checksums of a segment whose payload isn't what it was.
 func (s segment) remake() {
 	p, t := s.packet, s.tcp()

@@ -114,6 +114,7 @@ func newStack(pc PacketConn, addr netip.Addr, opt StackOptions, t tuning, clock 
 	}
 	s.live.Store(&s.tune)
 	s.flows = newFlows(s.tune.mss / 2)
+	s.flows.greet = s.tune.greet
 	s.out = newOutbox(s.flows, s.offers)
 	if line, ok := pc.(prober); ok && s.tune.bounded {
 		s.out.probe, s.out.grace = line.Probe, s.tune.grace
@@ -198,7 +199,9 @@ func (s *Stack) receive() {
 		if s.life.Err() != nil {
 			return
 		}
-		s.flows.came(buf[:n])
+		if s.flows.came(buf[:n], s.share()) {
+			continue
+		}
 		p := s.incoming(buf[:n])
 		if len(p) == 0 || p[0]>>4 != 4 {
 			continue
@@ -257,11 +260,19 @@ func (s *Stack) incoming(p []byte) []byte {
 		return p
 	}
 	// The far end's window bounds what we send.
-	seg.clampWindow(s.live.Load().share(int(s.conns.Load())))
+	seg.clampWindow(s.share())
 	if seg.isSYN() {
 		return seg.plainSYN()
 	}
 	return seg.packet
+}
+
+// share is what a connection may have in flight up.
+func (s *Stack) share() int {
+	if !s.tune.bounded {
+		return maxWindow
+	}
+	return s.live.Load().share(int(s.conns.Load()))
 }
 
 // outgoing adapts a packet for the line. Its window is the outbox's business.
@@ -282,7 +293,7 @@ func (s *Stack) Retune(rate int, rtt time.Duration) {
 	}
 	t.mss = s.tune.mss
 	t.down, t.duplex = whole(t.down, t.mss), whole(t.duplex, t.mss)
-	t.up = min(whole(t.up, t.mss), maxWindow)
+	t.up, t.least = min(whole(t.up, t.mss), maxWindow), s.tune.least
 	s.live.Store(&t)
 }
 

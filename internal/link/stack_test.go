@@ -158,8 +158,9 @@ func TestStackTuning(t *testing.T) {
 		if s.isSYN() && !bytes.Equal(plainOptions(s.tcp()[20:s.header]), s.tcp()[20:s.header]) && way == "up" {
 			t.Errorf("%s: options % x on a SYN", way, s.tcp()[20:s.header])
 		}
-		if !s.isSYN() && s.header != 20 {
-			t.Errorf("%s: options on a segment: % x", way, s.tcp()[20:s.header])
+		// gVisor's listener may take the first segments in another order, and says so.
+		if options := s.tcp()[20:s.header]; !s.isSYN() && s.header != 20 && !bytes.HasPrefix(options, []byte{optNop, optNop, 5}) {
+			t.Errorf("%s: options on a segment: % x", way, options)
 		}
 		return false
 	}}

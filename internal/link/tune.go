@@ -13,6 +13,9 @@ type tuning struct {
 	// down is what the far end may have in flight, all connections together, duplex
 	// the same while we are sending too, and up what we may.
 	down, duplex, up int
+	// least is what the far end may have in flight on a connection, however many
+	// there are.
+	least int
 	// bulkFor is how long after a large segment a connection counts as one that
 	// the far end is sending on.
 	bulkFor time.Duration
@@ -23,6 +26,9 @@ type tuning struct {
 	// grace is how long behind the line's own answer an acknowledgement may come
 	// that was on its way.
 	grace time.Duration
+	// greet is how long our side of a handshake is kept back where there are other
+	// connections.
+	greet time.Duration
 	// connectWait bounds one attempt to connect to one address.
 	connectWait time.Duration
 	// askWait is how long an answer of a name server may take.
@@ -35,6 +41,10 @@ const (
 	synPacket    = 48 // a SYN with the options we leave on it
 	bitsPerOctet = 10 // asynchronous: start, eight bits, stop
 
+	// synPatience is when a server sends its SYN again, and won't measure it.
+	synPatience = time.Second
+	// maxGreet bounds what a connection may cost at its beginning.
+	maxGreet = 1500 * time.Millisecond
 	// farMargin is the least that servers' TCP adds to a measured round trip (Linux).
 	farMargin = 200 * time.Millisecond
 	// longSegmentRate is where segments longer than 536 octets take less than
@@ -44,7 +54,8 @@ const (
 
 	// largestMSS fits Ethernet on the way behind the provider (RFC 6691 §2).
 	largestMSS = 1460
-	// smallestMSS: below it headers take more than a seventh of the line.
+	// smallestMSS: below it frames and headers take more than a thirtieth of the line,
+	// or a sixth where they aren't compressed.
 	smallestMSS = 256
 	// defaultMSS is what TCP uses when nothing is said (RFC 9293 §3.7.1).
 	defaultMSS = 536
@@ -59,10 +70,10 @@ const (
 // unknown.
 //
 //	line                 mss  down duplex    up slow minRTO
-//	2400 bit/s 1.8 s     336  1344   2016  3360   12   20 s  satellite
-//	9600 bit/s 600 ms    432  1728   2592  4320    4    7 s  GSM data
-//	33600 bit/s 150 ms   536  1608   2680  4288    2    2 s  landline
-//	128 kbit/s 300 ms   1456  7280  10192 17472    2    3 s  packet radio
+//	2400 bit/s 1.8 s     336  1344   2016  3360   12   36 s  satellite
+//	9600 bit/s 600 ms    432  1728   2592  4320    4   12 s  GSM data
+//	33600 bit/s 150 ms   536  1608   2680  4288    2    4 s  landline
+//	128 kbit/s 300 ms   1456  7280  10192 17472    2    4 s  packet radio
 func tune(rate int, rtt time.Duration) tuning {
 	if rate <= 0 {
 		return untuned(rtt)
@@ -80,7 +91,8 @@ func tune(rate int, rtt time.Duration) tuning {
 	// samples were few: two thirds of a round trip is what they bear. It also
 	// bounds how long anything urgent waits behind a segment. Below some 300
 	// octets, what is saved in repetitions goes into headers.
-	margin := max((rtt+2*l.airtime(synPacket))*2/3, farMargin)
+	handshake := rtt + 2*l.airtime(synPacket)
+	margin := max(handshake*2/3, farMargin)
 	t.mss = min(max(l.octets(margin)-frameOctets, smallestMSS), largestMSS) &^ 7
 	if rate < longSegmentRate {
 		t.mss = min(t.mss, defaultMSS)
@@ -92,6 +104,14 @@ func tune(rate int, rtt time.Duration) tuning {
 	// acknowledgement waits for a segment of ours to end, and rides on the next.
 	t.down = whole(inFlight+2*t.mss, t.mss)
 	t.duplex = t.down + 2*t.mss
+	// The far end's patience begins anew with each acknowledgement. Where a segment
+	// takes longer to send than its margin, one alone is taken for lost as soon as
+	// there is one more in the queue than before; of two, the first is acknowledged
+	// in time.
+	t.least = t.mss
+	if l.airtime(t.mss) > farMargin {
+		t.least = 2 * t.mss
+	}
 	// Ours waits here, not in the network, where what is urgent passes it. It
 	// must outlast acknowledgements that wait at the far end behind all of that.
 	t.up = t.duplex + t.down
@@ -104,14 +124,26 @@ func tune(rate int, rtt time.Duration) tuning {
 	// §2.1), ours at the time a SYN's answer takes behind a full window.
 	t.slow = int((rtt + l.airtime(t.duplex+t.mss) + time.Second - 1) / time.Second)
 	// Once it was measured, a segment's round trip still jumps from the idle
-	// line's to that behind every connection's segments. If it jumps higher, the
-	// outbox asks before anything is sent twice.
-	t.minRTO = rtt + l.airtime(max(t.up, tunedConnections*t.down)+t.mss)
+	// line's to that behind every connection's segments, with an acknowledgement
+	// behind all of the far end's, and some. If it jumps higher, the outbox asks before
+	// anything is sent twice, but TCP begins anew with one segment.
+	t.minRTO = (rtt + l.airtime(max(t.up, tunedConnections*t.down)+t.duplex+t.mss)) * 5 / 4
 	t.minRTO = (t.minRTO + time.Second - 1).Truncate(time.Second)
 
 	// The far end's TCP may keep an acknowledgement for 0.2 s (RFC 9293 §3.8.6.3 has
 	// 0.5 s at most), its network takes its time, and a segment may be in front.
 	t.grace = 500*time.Millisecond + l.airtime(t.mss)
+
+	// The far end's time-out comes from the round trips it has measured, and after a
+	// dialogue that is the idle line's and little more (see mss). Several
+	// connections that begin to send together have all their segments in one queue;
+	// what it takes for lost it sends again, and then measures nothing, for it can't
+	// tell which was acknowledged. So the first that it measures, our answer to its
+	// SYN, comes late enough for what will be: five exchanges later half of that is
+	// left in its average and two thirds in its variance, which counts four times.
+	if longest := rtt + l.airtime(max(t.duplex, tunedConnections*t.least)+2*t.mss); handshake < synPatience {
+		t.greet = min(max(longest-handshake*23/10, 0)*10/18, maxGreet)
+	}
 
 	// Three SYNs have been sent by then (after 1, 2 and 4 s of TCP's), and the
 	// last had its full time. 20 s at least: servers that look up who connects
@@ -154,6 +186,7 @@ func (t tuning) fit(mtu int) tuning {
 	mss := min(t.mss, mtu-tcpHeader)
 	if t.bounded && mss < t.mss {
 		t.down, t.duplex, t.up = whole(t.down, mss), whole(t.duplex, mss), whole(t.up, mss)
+		t.least = whole(t.least, mss)
 	}
 	t.mss = mss
 	return t
@@ -179,9 +212,9 @@ func (t tuning) offer(bulk bool, sending, all int, duplex bool) int {
 	}
 	n = max(n, 1)
 	if duplex {
-		return whole(t.duplex/n, t.mss)
+		return max(whole(t.duplex/n, t.mss), t.least)
 	}
-	return max(t.down/n/t.mss, 1) * t.mss
+	return max(t.down/n/t.mss*t.mss, t.least)
 }
 
 // whole rounds up to whole segments: a rest would be sent as a small segment

@@ -13,11 +13,11 @@ func TestTuneTable(t *testing.T) {
 		mss, down, duplex, up, slow int
 		minRTO                      time.Duration
 	}{
-		{2400, 1800 * time.Millisecond, 336, 1344, 2016, 3360, 12, 20 * time.Second},
-		{9600, 600 * time.Millisecond, 432, 1728, 2592, 4320, 4, 7 * time.Second},
-		{33600, 150 * time.Millisecond, 536, 1608, 2680, 4288, 2, 2 * time.Second},
-		{128000, 300 * time.Millisecond, 1456, 7280, 10192, 17472, 2, 3 * time.Second},
-		{9600, 0, 432, 1728, 2592, 4320, 4, 7 * time.Second}, // the usual round trip
+		{2400, 1800 * time.Millisecond, 336, 1344, 2016, 3360, 12, 36 * time.Second},
+		{9600, 600 * time.Millisecond, 432, 1728, 2592, 4320, 4, 12 * time.Second},
+		{33600, 150 * time.Millisecond, 536, 1608, 2680, 4288, 2, 4 * time.Second},
+		{128000, 300 * time.Millisecond, 1456, 7280, 10192, 17472, 2, 4 * time.Second},
+		{9600, 0, 432, 1728, 2592, 4320, 4, 12 * time.Second}, // the usual round trip
 	} {
 		got := tune(c.rate, c.rtt)
 		if !got.bounded || got.mss != c.mss || got.down != c.down || got.up != c.up || got.duplex != c.duplex || got.slow != c.slow || got.minRTO != c.minRTO {
@@ -77,8 +77,8 @@ func TestShare(t *testing.T) {
 		want         int
 	}{
 		{true, 1, 1, c.down}, {true, 1, 8, c.down}, // the others are idle
-		{true, 2, 3, c.down / 2 / c.mss * c.mss}, {true, 8, 8, c.mss},
-		{false, 0, 1, c.down}, {false, 0, 8, c.mss}, {false, 2, 3, c.down / 3 / c.mss * c.mss},
+		{true, 2, 3, c.down / 2 / c.mss * c.mss}, {true, 8, 8, 2 * c.mss},
+		{false, 0, 1, c.down}, {false, 0, 8, 2 * c.mss}, {false, 2, 3, 2 * c.mss},
 	} {
 		if got := c.offer(o.bulk, o.sending, o.all, false); got != o.want {
 			t.Errorf("%+v: offered %d", o, got)
@@ -135,5 +135,23 @@ func TestRetune(t *testing.T) {
 	near.Retune(0, 0)
 	if *near.live.Load() != after {
 		t.Error("a rate that isn't known changed the windows")
+	}
+}
+
+// One segment alone isn't enough where it takes longer than a server's margin.
+func TestLeast(t *testing.T) {
+	for _, c := range []struct {
+		rate     int
+		rtt      time.Duration
+		segments int
+		greet    bool
+	}{
+		{2400, 1800 * time.Millisecond, 2, false}, {9600, 600 * time.Millisecond, 2, true},
+		{33600, 150 * time.Millisecond, 1, true}, {2400, 500 * time.Millisecond, 2, true},
+	} {
+		got := tune(c.rate, c.rtt)
+		if got.least != c.segments*got.mss || (got.greet > 0) != c.greet || got.greet > maxGreet {
+			t.Errorf("%d bit/s, %v: %+v", c.rate, c.rtt, got)
+		}
 	}
 }

@@ -226,7 +226,7 @@ func hurried(t testing.TB, pc PacketConn, addr netip.Addr, opt StackOptions, spe
 	faster := func(d time.Duration) time.Duration { return time.Duration(float64(d) / speed) }
 	clock := newSlowClock(faster(time.Duration(tuned.slow) * time.Second))
 	tuned.minRTO = faster(tuned.minRTO)
-	tuned.bulkFor, tuned.grace = faster(tuned.bulkFor), faster(tuned.grace)
+	tuned.bulkFor, tuned.grace, tuned.greet = faster(tuned.bulkFor), faster(tuned.grace), faster(tuned.greet)
 	tuned.connectWait, tuned.askWait = faster(tuned.connectWait), faster(tuned.askWait)
 	s, err := newStack(pc, addr, opt, tuned, clock)
 	if err != nil {

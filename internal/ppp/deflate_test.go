@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,10 +68,9 @@ func TestDeflate(t *testing.T) {
 // never wrong.
 func TestDeflateBeginsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		spoil := false
+		var spoil atomic.Bool
 		w := wire{alter: func(end, _ int, b []byte) []byte {
-			if spoil && end == 1 {
-				spoil = false
+			if end == 1 && spoil.Swap(false) {
 				b[len(b)/2] ^= 0x10
 			}
 			return b
@@ -93,7 +93,7 @@ func TestDeflateBeginsAnew(t *testing.T) {
 			}
 		}()
 		for i, sent := range all {
-			spoil = i == 30
+			spoil.Store(i == 30)
 			if err := p.server.WritePacket(sent); err != nil {
 				t.Fatal(err)
 			}

@@ -16,22 +16,26 @@
 //
 //	reader ──octets──▶ engine ──control frames──▶ writer ──octets──▶ stream
 //	                     │  ▲                        ▲
-//	          ReadPacket ◀  └ timers, Close          └ WritePacket (few slots)
+//	          ReadPacket ◀  └ timers, Close          └ WriteNext, WritePacket
 //
 // The engine owns every piece of protocol state: the deframer, the automata of
-// LCP and IPCP (one table, RFC 1661 §4.1), authentication, echo and all
-// deadlines. The writer owns the pace: it holds no more than it must, so that a
-// control frame waits for at most the one frame that is on the wire. A peer
-// that watches the line with echoes therefore stays satisfied on a saturated
-// line.
+// LCP, IPCP and CCP (one table, RFC 1661 §4.1), authentication, echo and all
+// deadlines. The writer owns the pace and holds no packet: what goes next is chosen
+// when the line is free, a control frame before any. A peer that watches the line
+// with echoes therefore stays satisfied on a saturated line.
 //
 // The invariant: packets flow only while LCP and IPCP are both open and
 // authentication is done; when LCP falls, everything above falls with it and
 // comes up again by itself (RFC 1661 §3.4). Memory is bounded whatever a peer
 // sends. Every goroutine ends when the stream's Close ends its Read and Write.
 //
+// Every octet is paid for, and every round trip. TCP's headers are compressed
+// (vj.go), packets too where the peer offers it and it is of use (ccp.go,
+// deflate.go), what can go early does (early.go), and what a provider agreed to is
+// asked for the next time (memory.go).
+//
 // Not here: dialling and hanging up (package modem), TCP/IP (internal/link),
-// header compression, encryption, IPv6.
+// encryption, IPv6.
 //
 // # Restart timers
 //

@@ -29,6 +29,7 @@ func (e *engine) anticipate() {
 	case PAP:
 		e.auth.sendPAP()
 		e.askNetwork()
+	default: // the peer speaks first
 	}
 }
 

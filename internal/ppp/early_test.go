@@ -52,7 +52,7 @@ func TestRoundTrips(t *testing.T) {
 					known, _, _ := line.run(t, &m)
 					// What the octets of both ways take, if nothing overlaps.
 					octets := time.Duration(stats.OctetsIn+stats.OctetsOut) * 10 * time.Second / time.Duration(line.rate)
-					t.Logf("%d bit/s, %v: first contact %v, known %v", line.rate, line.rtt, first, known)
+					t.Logf("%-17s %5d bit/s, %5v: first contact %.2f s, provider known %.2f s", c.name, line.rate, line.rtt, first.Seconds(), known.Seconds())
 					if most := time.Duration(c.first*float64(line.rtt)) + octets; first > most {
 						t.Errorf("first contact took %v, want at most %v", first, most)
 					}

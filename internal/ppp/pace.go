@@ -16,7 +16,6 @@ type pace struct {
 	rate       atomic.Int64 // bit/s, now
 
 	since  time.Time // the measurement began
-	last   time.Time // the last write ended
 	octets int
 	held   time.Duration // writes were held up
 }
@@ -24,8 +23,9 @@ type pace struct {
 const (
 	// paceWindow is how long is measured: some frames even on the slowest line.
 	paceWindow = 4 * time.Second
-	// paceIdle is a pause that ends a measurement: there was nothing to send.
-	paceIdle = 500 * time.Millisecond
+	// paceIdle is how long the writer may wait for a frame without the line idling:
+	// as long as it is early.
+	paceIdle = paceLead
 	// leastPace bounds an error: no line is worth less than a sixteenth.
 	leastPace = 16
 )
@@ -45,16 +45,17 @@ func (p *pace) airtime(octets int) time.Duration {
 	return time.Duration(octets) * bitsPerOctet * time.Second / time.Duration(rate)
 }
 
-// wrote is told of a write of so many octets that began at a time.
-func (p *pace) wrote(octets int, begun time.Time) {
+// wrote is told of a write of so many octets that began at a time, and how long the
+// writer had waited for something to write. Only a line that was never out of work
+// says what it carries.
+func (p *pace) wrote(octets int, begun time.Time, waited time.Duration) {
 	if p.configured <= 0 {
 		return
 	}
 	now := time.Now()
-	if p.since.IsZero() || begun.Sub(p.last) > paceIdle+p.airtime(defaultMRU) {
+	if p.since.IsZero() || waited > paceIdle {
 		p.since, p.octets, p.held = begun, 0, 0
 	}
-	p.last = now
 	p.octets += octets
 	p.held += now.Sub(begun)
 	elapsed := now.Sub(p.since)

@@ -1,6 +1,7 @@
 package ppp
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,7 +9,7 @@ import (
 
 // slowPort takes no more than a rate, and holds writes up when its buffer is full.
 type slowPort struct {
-	rate int // bit/s
+	rate atomic.Int64 // bit/s
 	free time.Time
 }
 
@@ -17,7 +18,7 @@ func (p *slowPort) Write(b []byte) (int, error) {
 	if now := time.Now(); p.free.Before(now) {
 		p.free = now
 	}
-	p.free = p.free.Add(time.Duration(len(b)) * bitsPerOctet * time.Second / time.Duration(p.rate))
+	p.free = p.free.Add(time.Duration(len(b)) * bitsPerOctet * time.Second / time.Duration(p.rate.Load()))
 	time.Sleep(time.Until(p.free) - buffer)
 	return len(b), nil
 }
@@ -26,7 +27,8 @@ func (p *slowPort) Write(b []byte) (int, error) {
 // has it back.
 func TestPaceFollowsTheLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		port := &slowPort{rate: 16800}
+		port := new(slowPort)
+		port.rate.Store(16800)
 		w := newWriter(port, 33600, &counters{})
 		stop := make(chan struct{})
 		go w.run(stop)
@@ -41,7 +43,7 @@ func TestPaceFollowsTheLine(t *testing.T) {
 		if rate := w.pace.rate.Load(); rate < 15000 || rate > 18000 {
 			t.Errorf("a pace of %d on a line of 16800", rate)
 		}
-		port.rate = 33600
+		port.rate.Store(33600)
 		send(2 * time.Minute)
 		if rate := w.pace.rate.Load(); rate < 30000 {
 			t.Errorf("a pace of %d on a line that has recovered", rate)
@@ -52,4 +54,33 @@ func TestPaceFollowsTheLine(t *testing.T) {
 			t.Errorf("a pace of %d after a pause", rate)
 		}
 	})
+}
+
+// A port that takes each octet when the line has sent the one before is as fast as it
+// was said to be, however often there is nothing to send.
+func TestPaceOfAPortWithoutBuffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWriter(portWithoutBuffer(9600), 9600, &counters{})
+		stop := make(chan struct{})
+		go w.run(stop)
+		defer close(stop)
+		w.open(framing{}, 1500, nil)
+		for range 100 {
+			for range 3 {
+				w.data <- func() []byte { return make([]byte, 400) }
+			}
+			time.Sleep(300 * time.Millisecond)
+		}
+		time.Sleep(time.Second) // the last write ends
+		if rate := w.pace.rate.Load(); rate < 9500 {
+			t.Errorf("a pace of %d", rate)
+		}
+	})
+}
+
+type portWithoutBuffer int // bit/s
+
+func (p portWithoutBuffer) Write(b []byte) (int, error) {
+	time.Sleep(time.Duration(len(b)) * bitsPerOctet * time.Second / time.Duration(p))
+	return len(b), nil
 }

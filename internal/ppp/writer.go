@@ -111,6 +111,7 @@ func (w *writer) run(stop <-chan struct{}) error {
 		if !w.pause(pace, stop) {
 			return nil
 		}
+		free := time.Now()
 		frame, ok := w.next(buf[:0], stop)
 		if !ok {
 			return nil
@@ -125,7 +126,7 @@ func (w *writer) run(stop <-chan struct{}) error {
 		if _, err := w.w.Write(frame); err != nil {
 			return err
 		}
-		w.pace.wrote(len(frame), begun)
+		w.pace.wrote(len(frame), begun, begun.Sub(free))
 		lastEnd = time.Now()
 		w.count.octetsOut.Add(int64(len(frame)))
 		w.count.framesOut.Add(1)
