@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs what the tests talk to, where it is missing: Dovecot's POP3 server,
-# Postfix, slirp, pppd with a user-mode Linux that has PPP, ip and nft. It can do so
-# on Debian, as root. Elsewhere, and if that fails, it says what the tests will have to do without, and that is no error: the tests
-# that need it skip with a clear line, or fail if CI=true.
+# Postfix, slirp, pppd with a user-mode Linux that has PPP, ip and nft. It can do
+# so on Debian, as root. Elsewhere, and if that fails, it says what the tests will
+# have to do without, and that is no error: the tests that need it skip with a
+# clear line, or fail if CI=true.
 #
 # No service is started and nothing is configured; the tests start their own.
 set -eu

@@ -161,11 +161,15 @@ func (g *Guest) nudge() {
 func (g *Guest) listen(said *os.File) {
 	for lines := bufio.NewScanner(said); lines.Scan(); {
 		kind, text, _ := strings.Cut(lines.Text(), " ")
-		if kind != "log" {
+		switch kind {
+		case "ok", "error":
 			select {
 			case g.answers <- lines.Text():
 			default: // nobody asked
 			}
+			continue
+		case "log":
+		default: // the echo of a terminal that isn't set up yet
 			continue
 		}
 		number, text, _ := strings.Cut(text, " ")
@@ -189,7 +193,6 @@ func (g *Guest) port(t testing.TB) *serialPort {
 	return g.ports[g.free-1]
 }
 
-// openPort makes a serial line of a pty.
 func openPort(t testing.TB, number int) *serialPort {
 	t.Helper()
 	master, tty, err := pty.Open()

@@ -114,6 +114,47 @@ func (l lane) damage(octets []byte) []byte {
 	return octets
 }
 
+// fifo is the buffer of a serial port: what is written waits for the line, and who
+// writes waits when it is full.
+type fifo struct {
+	octets chan byte
+	closed <-chan struct{}
+}
+
+// fifoOctets is what a tty of Linux holds.
+const fifoOctets = 4096
+
+func newFIFO(closed <-chan struct{}) fifo { return fifo{make(chan byte, fifoOctets), closed} }
+
+// Read waits for one octet, and takes what else is there.
+func (f fifo) Read(p []byte) (int, error) {
+	select {
+	case p[0] = <-f.octets:
+	case <-f.closed:
+		return 0, io.EOF
+	}
+	for n := 1; n < len(p); n++ {
+		select {
+		case p[n] = <-f.octets:
+		default:
+			return n, nil
+		}
+	}
+	return len(p), nil
+}
+
+// Write returns when all of p is in the buffer.
+func (f fifo) Write(p []byte) (int, error) {
+	for n, b := range p {
+		select {
+		case f.octets <- b:
+		case <-f.closed:
+			return n, io.ErrClosedPipe
+		}
+	}
+	return len(p), nil
+}
+
 // sleep waits until then; false: it was stopped.
 func sleep(then time.Time, stop <-chan struct{}) bool {
 	wait := time.Until(then)

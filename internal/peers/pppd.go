@@ -2,12 +2,15 @@ package peers
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/netip"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -49,6 +52,10 @@ type PPPDOptions struct {
 // PPPDServer is the far end of a serial line with a pppd on it: what is written goes
 // to the guest, what its pppd and its kernel send is read. Its methods are safe for
 // any goroutine.
+//
+// A frame of the guest's may come cut short, even without PPPDOptions.Errors: when the
+// pty is full for want of a reader, on a busy machine, user-mode Linux says so in a way
+// that its PPP takes for the end of the line. TCP mends it.
 type PPPDServer struct {
 	Peer  netip.Addr // the guest's address on this line
 	Local netip.Addr // the address that it gives
@@ -58,7 +65,8 @@ type PPPDServer struct {
 	port    *serialPort
 	options []string
 	in      *io.PipeReader // what comes from the line
-	out     *io.PipeWriter // what goes to it
+	out     fifo           // what goes to it
+	lost    atomic.Bool    // whether that gets lost at its end
 	hangUp  func()
 }
 
@@ -94,15 +102,14 @@ func (g *Guest) PPPD(t testing.TB, opt PPPDOptions) *PPPDServer {
 
 // connect puts the line between the pty and who reads and writes here.
 func (p *PPPDServer) connect(opt PPPDOptions) {
-	fromLine, in := io.Pipe()
-	toLine, out := io.Pipe()
-	p.in, p.out = fromLine, out
 	stop := make(chan struct{})
+	fromLine, in := io.Pipe()
+	p.in, p.out = fromLine, newFIFO(stop)
 	var lanes sync.WaitGroup
 	for n, way := range []struct {
 		dst io.Writer
 		src io.Reader
-	}{{in, p.port.master}, {p.port.master, toLine}} {
+	}{{in, p.port.master}, {guestEnd{p}, p.out}} {
 		l := lane{rate: opt.Rate, delay: opt.Delay, errors: opt.Errors, random: rand.New(rand.NewPCG(opt.Seed, uint64(n)))}
 		lanes.Go(func() { l.carry(way.dst, way.src, stop) })
 	}
@@ -110,9 +117,43 @@ func (p *PPPDServer) connect(opt PPPDOptions) {
 		close(stop)
 		_ = p.port.master.Close()
 		_ = in.Close()
-		_ = toLine.Close()
 		lanes.Wait()
 	})
+}
+
+// guestEnd is where octets arrive at the guest.
+type guestEnd struct{ *PPPDServer }
+
+const (
+	// ptyFill is how many octets the guest may leave unread. User-mode Linux looks at
+	// a line when something new comes in, and on a busy machine it doesn't always read
+	// all there is. In a full pty nothing can be new, and the line is deaf for good.
+	ptyFill = 2048
+	// ptyLook is the time between two looks at what it has left.
+	ptyLook = time.Millisecond
+)
+
+// Write lets the guest read what it got before. One octet more is what reminds it.
+func (e guestEnd) Write(b []byte) (int, error) {
+	for sent, looks := 0, 0; sent < len(b); looks++ {
+		if e.lost.Load() {
+			return len(b), nil
+		}
+		room := ptyFill - unread(e.port.tty)
+		if room <= 0 {
+			time.Sleep(ptyLook)
+			if looks%int(nudgeInterval/ptyLook) != 0 {
+				continue
+			}
+			room = 1
+		}
+		n, err := e.port.master.Write(b[sent:min(sent+room, len(b))])
+		sent += n
+		if err != nil {
+			return sent, err
+		}
+	}
+	return len(b), nil
 }
 
 func (p *PPPDServer) start() error {
@@ -128,7 +169,8 @@ func (p *PPPDServer) kill() error {
 // Read gives io.EOF after Close.
 func (p *PPPDServer) Read(b []byte) (int, error) { return p.in.Read(b) }
 
-// Write returns when the line has sent all of b, or has room for it.
+// Write returns when all of b is in the port's buffer, which has room for 4 KiB, or has
+// left it.
 func (p *PPPDServer) Write(b []byte) (int, error) { return p.out.Write(b) }
 
 // Close hangs up: pppd sees its modem hang up, and ends. Idempotent.
@@ -138,13 +180,23 @@ func (p *PPPDServer) Close() error {
 }
 
 // Restart kills pppd, which then has no time to say goodbye, and starts it again on the
-// same line: an access server that was restarted, and negotiates anew.
+// same line: an access server that was restarted, and negotiates anew. What is sent to
+// it meanwhile is lost.
 func (p *PPPDServer) Restart(t testing.TB) {
 	t.Helper()
+	const started = "using channel"
+	before := strings.Count(p.Log(), started)
+	p.lost.Store(true)
+	time.Sleep(restartPause)
 	if err := p.start(); err != nil {
 		t.Fatalf("restart pppd: %v", err)
 	}
+	p.AwaitLog(t, fmt.Sprintf(`(?s)(%s.*){%d}`, started, before+1))
+	p.lost.Store(false)
 }
+
+// restartPause is the time for the guest to read what the line has brought already.
+const restartPause = 5 * nudgeInterval
 
 // At is the address of one of the guest's services on this line.
 func (p *PPPDServer) At(port uint16) string { return netip.AddrPortFrom(p.Peer, port).String() }

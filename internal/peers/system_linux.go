@@ -51,3 +51,12 @@ func pollable(f *os.File) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(fd), f.Name()), nil //nolint:gosec // a descriptor isn't negative
 }
+
+// unread is how many octets wait in a terminal for whoever reads it.
+func unread(tty *os.File) int {
+	n, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCINQ) //nolint:gosec // a descriptor fits
+	if err != nil {
+		return 0 // it is closed
+	}
+	return n
+}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +18,8 @@ type line struct {
 	control *control
 	number  string
 	// tty is held open for good. User-mode Linux attaches a line to the machine
-	// outside when it is opened first and detaches it when it is closed last; if it
-	// is opened again while octets wait outside, it may come up deaf.
+	// outside when it is opened first and detaches it when it is closed last. What
+	// came in between would meet a terminal that echoes.
 	tty   terminal
 	pppd  *exec.Cmd
 	ended chan struct{} // closed when pppd has ended
@@ -35,39 +34,19 @@ func openLine(c *control, number string) (*line, error) {
 }
 
 // restart replaces a pppd that may still run. It leaves the line to PPP's discipline,
-// which would be in the way of the next.
+// which would be in the way of the next. Nothing may come in until that has taken
+// over: a terminal whose buffer is full is throttled, and PPP's discipline doesn't
+// lift that.
 func (l *line) restart(options []string) error {
-	if err := l.kill(); err != nil {
-		return err
-	}
 	const plain = 0 // N_TTY
-	if err := unix.IoctlSetPointerInt(l.tty.fd, unix.TIOCSETD, plain); err != nil {
-		return fmt.Errorf("line discipline: %w", err)
+	err := l.kill()
+	if err == nil {
+		err = unix.IoctlSetPointerInt(l.tty.fd, unix.TIOCSETD, plain)
 	}
-	if err := l.drain(); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("restart: %w", err)
 	}
 	return l.start(options)
-}
-
-// drain loses what comes until nothing does, as a line on which nobody listens. If it
-// were kept, the terminal's buffer could be full when pppd comes, and the line
-// throttled for good: PPP's discipline lifts that only when something arrives.
-func (l *line) drain() error {
-	const quiet = 50 * time.Millisecond
-	buf := make([]byte, 4096)
-	for {
-		if err := l.tty.SetReadDeadline(time.Now().Add(quiet)); err != nil {
-			return err
-		}
-		_, err := l.tty.Read(buf)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // start starts a pppd. The addresses of both ends hold the line's number, so that the
