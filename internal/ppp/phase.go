@@ -43,7 +43,8 @@ func (e *engine) linkUp() {
 func (e *engine) linkDown() {
 	e.unprobed()
 	e.sending = plainFraming()
-	e.in.accm = plainFraming().accm
+	// What is on its way was sent as agreed. A peer that negotiates anew escapes all,
+	// which is understood whatever was agreed.
 	e.auth.stop()
 	e.ipcp.deliver(evDown)
 	e.ccp.deliver(evDown)
