@@ -141,6 +141,8 @@ func tune(rate int, rtt time.Duration) tuning {
 	// tell which was acknowledged. So the first that it measures, our answer to its
 	// SYN, comes late enough for what will be: five exchanges later half of that is
 	// left in its average and two thirds in its variance, which counts four times.
+	// Where that is later than a second, it sends its SYN once more, some 50 octets,
+	// and bears 3 s (RFC 6298 §5.7), which is long enough as well.
 	if longest := rtt + l.airtime(max(t.duplex, tunedConnections*t.least)+2*t.mss); handshake < synPatience {
 		t.greet = min(max(longest-handshake*23/10, 0)*10/18, maxGreet)
 	}
