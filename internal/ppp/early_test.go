@@ -173,3 +173,27 @@ func TestMemory(t *testing.T) {
 		_ = l
 	})
 }
+
+// The far end's interface comes up a moment after our Configure-Ack: what is written
+// at once waits for that.
+func TestFirstPacketWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l, result := play(t, clientConfig())
+		s.openLCP()
+		s.openIPCP()
+		begun := time.Now()
+		if err := <-result; err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []time.Duration{interfaceWait, 0} {
+			if err := l.WritePacket([]byte{0x45}); err != nil {
+				t.Fatal(err)
+			}
+			<-s.frames
+			if took := time.Since(begun); took != want {
+				t.Errorf("packet %d left after %v", i, took)
+			}
+			begun = time.Now()
+		}
+	})
+}

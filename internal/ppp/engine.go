@@ -30,6 +30,7 @@ type engine struct {
 	noEcho    bool            // the peer knows none
 	probes    map[byte]func() // echoes of Link.Probe without an answer, by identifier
 	upBy      alarm           // the link must be open by then
+	gate      alarm           // data may flow from then
 
 	measured time.Duration // last round trip seen; 0: none yet
 	quickest time.Duration // the least that was measured of a request sent once; 0: none yet
@@ -118,9 +119,9 @@ func (e *engine) start() {
 	e.lcp.deliver(evUp)
 }
 
-func (e *engine) alarms() [7]*alarm {
+func (e *engine) alarms() [8]*alarm {
 	return [...]*alarm{
-		&e.lcp.timer, &e.ipcp.timer, &e.ccp.timer, &e.auth.proofTimer, &e.auth.demandTimer, &e.echo, &e.upBy,
+		&e.lcp.timer, &e.ipcp.timer, &e.ccp.timer, &e.auth.proofTimer, &e.auth.demandTimer, &e.echo, &e.upBy, &e.gate,
 	}
 }
 

@@ -3,6 +3,7 @@ package ppp
 import (
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // IPCP's configuration options (RFC 1332 §3; name servers: RFC 1877 §1).
@@ -33,8 +34,9 @@ type ipcp struct {
 	offer   netip.Addr
 	peer    netip.Addr // the peer's address as agreed
 	offerVJ vj
-	peerVJ  vj  // what the peer can take, as agreed
-	dummies int // Naks sent to a peer that wants an address of us
+	peerVJ  vj        // what the peer can take, as agreed
+	ackedAt time.Time // when we acknowledged the peer's request
+	dummies int       // Naks sent to a peer that wants an address of us
 }
 
 // vj is one direction's header compression, as its receiver has it. The zero
@@ -157,7 +159,7 @@ func wantDNS(asked, have netip.Addr) (want netip.Addr, known bool) {
 	return have, true
 }
 
-func (p *ipcp) agreed() { p.peer, p.peerVJ = p.offer, p.offerVJ }
+func (p *ipcp) agreed() { p.peer, p.peerVJ, p.ackedAt = p.offer, p.offerVJ, time.Now() }
 
 // naked takes what a server gives. A server keeps its own address.
 func (p *ipcp) naked(opts []option) {

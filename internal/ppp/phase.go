@@ -54,6 +54,11 @@ func (e *engine) linkDown() {
 // authenticated: both ends know whom they talk to.
 func (e *engine) authenticated() { e.networkAllowed() }
 
+// interfaceWait is how long after our Configure-Ack the far end's interface may still be
+// down: pppd sets it up once it has read that, and until then the kernel drops what
+// comes. A question or a SYN that is lost costs seconds.
+const interfaceWait = 50 * time.Millisecond
+
 // networkUp: IPCP is open, and data may flow if there is an address.
 func (e *engine) networkUp() {
 	got := e.ipcp.addresses()
@@ -69,7 +74,8 @@ func (e *engine) networkUp() {
 	}
 	out, in := e.ipcp.compression()
 	e.vj = in
-	e.out.open(e.sending, got.MTU, out)
+	e.gate.ring = func() { e.out.open(e.sending, got.MTU, out) }
+	e.gate.at = e.ipcp.ackedAt.Add(interfaceWait)
 	e.upBy.at = time.Time{}
 	if e.cfg.Server && e.cfg.Compress {
 		e.offerCompression()
@@ -84,6 +90,7 @@ func (e *engine) networkUp() {
 }
 
 func (e *engine) networkDown() {
+	e.gate.at = time.Time{}
 	e.out.shut()
 	e.vj = nil
 	e.upBy.at = time.Now().Add(e.cfg.UpTimeout)
