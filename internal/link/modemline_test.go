@@ -76,8 +76,24 @@ func (p *provider) answer(stream io.ReadWriteCloser) {
 	p.errs = append(p.errs, err)
 }
 
+// gated keeps the caller's packets back until the services are there: callers begin
+// as soon as PPP is up.
+type gated struct {
+	*ppp.Link
+	open chan struct{}
+}
+
+func (g gated) ReadPacket(b []byte) (int, error) {
+	select {
+	case <-g.open:
+	case <-g.Done():
+	}
+	return g.Link.ReadPacket(b)
+}
+
 func (p *provider) host(l *ppp.Link) error {
-	s, err := NewStack(l, farAddr, StackOptions{})
+	gate := gated{l, make(chan struct{})}
+	s, err := NewStack(gate, farAddr, StackOptions{})
 	if err != nil {
 		return err
 	}
@@ -95,6 +111,7 @@ func (p *provider) host(l *ppp.Link) error {
 	p.mu.Lock()
 	p.stacks = append(p.stacks, s)
 	p.mu.Unlock()
+	close(gate.open)
 	<-l.Done()
 	return l.Err()
 }
