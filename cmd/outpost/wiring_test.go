@@ -38,3 +38,27 @@ func TestPortOfLine(t *testing.T) {
 		}
 	}
 }
+
+// Packets are compressed only where nothing is encrypted: what is grows by it.
+func TestPlain(t *testing.T) {
+	const office = "[office]\nname = \"gw.clinic.example\"\ndomains = [\"clinic.example\"]\n[[user]]\nname = \"ann\"\n" +
+		"[[line]]\nport = \"/dev/ttyUSB0\"\nnumber = \"1\"\n"
+	smarthost := func(tls string) string {
+		return "[smarthost]\nhost = \"smtp.provider.example\"\ntls = \"" + tls + "\"\n"
+	}
+	box := func(tls string) string {
+		return "[[box]]\nhost = \"pop.provider.example\"\nuser = \"ann\"\npassword = \"x\"\nallow_plain_password = true\ndeliver_to = [\"ann\"]\ntls = \"" + tls + "\"\n"
+	}
+	for text, want := range map[string]bool{
+		"": true, smarthost("none"): true, smarthost("implicit"): false,
+		smarthost("none") + box("none"): true, smarthost("none") + box("starttls"): false, box("implicit"): false,
+	} {
+		cfg, err := config.Parse("outpost.toml", []byte(office+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := modemConfig(cfg, cfg.Lines[0], nil, slog.New(slog.DiscardHandler)).PPP.Compress; got != want {
+			t.Errorf("%q: compressed %v", text, got)
+		}
+	}
+}
