@@ -38,9 +38,9 @@ type call struct {
 	stack     *Stack
 	pppd      *pppdRun // instead of both, on a PPPDLine
 
-	descent *descent // the last attempt to take it down; under mu
-	shut    bool     // modem's port was closed after an attempt; under mu
-	dialog  string   // the transcript of the modem that dialled, once there is another; under mu
+	descents descents
+	shut     bool   // modem's port was closed after an attempt; under mu
+	dialog   string // the transcript of the modem that dialled, once there is another; under mu
 }
 
 func newCall(cfg ModemConfig) *call {

@@ -38,13 +38,6 @@ const (
 	closeLimit = 6 * time.Second
 )
 
-// descent is one attempt to take a call down. It runs to its end whoever waits
-// for it.
-type descent struct {
-	done chan struct{} // closed when err is set
-	err  error
-}
-
 // Down takes the line down: connections end at once, PPP says goodbye (one
 // round trip, 2 s at most, and only while the far end is there), the modem hangs
 // up and the port is closed. None of them can hold up the next: what doesn't end in
@@ -63,7 +56,8 @@ func (l *ModemLine) Down(ctx context.Context) error {
 		return nil
 	}
 	c.stop()
-	d := c.descend(ctx.Err() == nil) //nolint:contextcheck // it goes on when ctx ends
+	polite := ctx.Err() == nil
+	d := c.descents.join(func() error { return c.takeDown(polite) }) //nolint:contextcheck // it goes on when ctx ends
 	limit := time.NewTimer(DownLimit)
 	defer limit.Stop()
 	var cause error
@@ -88,7 +82,7 @@ const (
 // or if it doesn't say, and closes the port. Nil means that it was seen on-hook.
 // On a line that is up or coming up it does nothing and returns an error.
 func (l *ModemLine) Reset(ctx context.Context) error {
-	if c := l.current(); c != nil && c.life.Err() != nil && !c.isDown() {
+	if c := l.current(); c != nil && c.life.Err() != nil && !c.descents.succeeded() {
 		return l.Down(ctx) // which opens the port anew
 	}
 	c, err := l.begin(ctx)
@@ -106,44 +100,6 @@ func (l *ModemLine) Reset(ctx context.Context) error {
 		l.cfg.Log.Warn("link: modem not on-hook at the start", "line", l.cfg.Name, "error", err)
 	}
 	return l.Down(ctx)
-}
-
-// isDown says that a descent was confirmed.
-func (c *call) isDown() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.descent == nil {
-		return false
-	}
-	select {
-	case <-c.descent.done:
-		return c.descent.err == nil
-	default:
-		return false
-	}
-}
-
-// descend joins the descent under way, or begins one, unless one has succeeded.
-func (c *call) descend(polite bool) *descent {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if d := c.descent; d != nil {
-		select {
-		case <-d.done:
-			if d.err == nil {
-				return d
-			}
-		default:
-			return d
-		}
-	}
-	d := &descent{done: make(chan struct{})}
-	c.descent = d
-	go func() {
-		d.err = c.takeDown(polite)
-		close(d.done)
-	}()
-	return d
 }
 
 // takeDown does the work, with its own limits: a hang-up isn't cut short.

@@ -2,6 +2,13 @@ package link
 
 import "sync"
 
+// descent is one attempt to take a line down. It runs to its end whoever waits
+// for it.
+type descent struct {
+	done chan struct{} // closed when err is set
+	err  error
+}
+
 // descents are the attempts to take something down: one at a time, joined by
 // whoever asks meanwhile, until one has succeeded.
 type descents struct {
