@@ -78,7 +78,10 @@ func TestNetLineIsTakenDownAtTheStart(t *testing.T) {
 	}
 	r.close()
 	r.open(text)
-	r.until("down_command was run", func() bool { _, err := os.Stat(ran); return err == nil })
+	r.until("the line is known to be open", func() bool { return r.office.dispatch.Status().Line != "" })
+	if _, err := os.Stat(ran); err != nil {
+		t.Errorf("down_command wasn't run: %v", err)
+	}
 	if err := r.office.reset(t.Context()); err == nil || !strings.Contains(err.Error(), "line vsat is not confirmed to be down") {
 		t.Errorf("the line counts as down: %v", err)
 	}
