@@ -17,10 +17,7 @@ import (
 type call struct {
 	cfg ModemConfig
 
-	life  context.Context // ended by the first Down
-	stop  context.CancelFunc
-	risen chan struct{} // closed when Up, or Reset's first part, has returned
-	lost  chan struct{} // closed when the line went down by itself
+	*lifetime
 
 	up, down atomic.Int64 // octets on the serial line
 
@@ -38,15 +35,12 @@ type call struct {
 	stack     *Stack
 	pppd      *pppdRun // instead of both, on a PPPDLine
 
-	descents descents
-	shut     bool   // modem's port was closed after an attempt; under mu
-	dialog   string // the transcript of the modem that dialled, once there is another; under mu
+	shut   bool   // modem's port was closed after an attempt; under mu
+	dialog string // the transcript of the modem that dialled, once there is another; under mu
 }
 
 func newCall(cfg ModemConfig) *call {
-	c := &call{cfg: cfg, number: cfg.Number, risen: make(chan struct{}), lost: make(chan struct{})}
-	c.life, c.stop = context.WithCancel(context.Background())
-	return c
+	return &call{cfg: cfg, number: cfg.Number, lifetime: newLifetime()}
 }
 
 // open opens the port.
@@ -121,9 +115,7 @@ func (c *call) dialNumbers(ctx context.Context) (*modem.Conn, error) {
 	var failed []error
 	for i, number := range append([]string{c.cfg.Number}, c.cfg.Others...) {
 		if i > 0 {
-			select {
-			case <-time.After(numberPause):
-			case <-ctx.Done():
+			if !pause(ctx, numberPause) {
 				return nil, errors.Join(append(failed, context.Cause(ctx))...)
 			}
 		}

@@ -82,7 +82,7 @@ const (
 // or if it doesn't say, and closes the port. Nil means that it was seen on-hook.
 // On a line that is up or coming up it does nothing and returns an error.
 func (l *ModemLine) Reset(ctx context.Context) error {
-	if c := l.current(); c != nil && c.life.Err() != nil && !c.descents.succeeded() {
+	if c := l.current(); c != nil && c.ended() && !c.descents.succeeded() {
 		return l.Down(ctx) // which opens the port anew
 	}
 	c, err := l.begin(ctx)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
 	"go.bug.st/serial"
@@ -47,9 +46,7 @@ type ModemConfig struct {
 // goroutine.
 type ModemLine struct {
 	cfg ModemConfig
-
-	mu   sync.Mutex
-	call *call // the last, nil before the first
+	calls[*call]
 }
 
 // NewModemLine does nothing yet; the port is opened by Up and Reset.
@@ -106,29 +103,9 @@ func (l *ModemLine) Up(ctx context.Context, onPhase func(phase string)) error {
 	return nil
 }
 
-// begin takes the line for a new call. A line that the last Down couldn't
-// confirm is taken down first: nothing is dialled over an open call.
+// begin takes the line for a new call.
 func (l *ModemLine) begin(ctx context.Context) (*call, error) {
-	last := l.current()
-	if last != nil && last.life.Err() != nil {
-		if err := l.Down(ctx); err != nil {
-			return nil, fmt.Errorf("the end of the last call: %w", err)
-		}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.call != last || last != nil && last.life.Err() == nil {
-		return nil, fmt.Errorf("line %s is in use", l.cfg.Name)
-	}
-	l.call = newCall(l.cfg)
-	return l.call, nil
-}
-
-// current is the last call, or nil.
-func (l *ModemLine) current() *call {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.call
+	return l.take(ctx, l.cfg.Name, l.Down, func() *call { return newCall(l.cfg) })
 }
 
 // DialContext opens a connection through the line, as Stack.DialContext does.

@@ -28,11 +28,8 @@ type netCall struct {
 	meter   *ifMeter // nil: the connections' octets are counted
 	was     ifState  // the interface, before the line was brought up
 
-	life  context.Context // ended by the first Down
-	stop  context.CancelFunc
-	risen chan struct{} // closed when Up, or Reset's first part, has returned
-	lost  chan struct{} // closed when the line went down by itself
-	cause error         // why; set before lost is closed
+	*lifetime
+	cause error // why the line was lost; set before lost is closed
 
 	asked bool // UpCommand was begun: there is something to take down. Set before risen
 
@@ -40,13 +37,11 @@ type netCall struct {
 	connected time.Time
 	host      *hostNet
 
-	descents descents
-	proof    string // what the last of them saw; set before it has succeeded
+	proof string // what the last descent saw; set before it has succeeded
 }
 
 func newNetCall(cfg NetConfig, g ground) *netCall {
-	c := &netCall{cfg: cfg, ground: g, journal: newJournal(), risen: make(chan struct{}), lost: make(chan struct{})}
-	c.life, c.stop = context.WithCancel(context.Background())
+	c := &netCall{cfg: cfg, ground: g, journal: newJournal(), lifetime: newLifetime()}
 	if cfg.Interface == "" {
 		c.note("no interface is named: the octets counted are those of the connections, without headers")
 		return c

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 )
 
@@ -47,9 +46,7 @@ type NetConfig struct {
 type NetLine struct {
 	cfg    NetConfig
 	ground ground
-
-	mu   sync.Mutex
-	call *netCall // the last, nil before the first
+	calls[*netCall]
 }
 
 // ground is what a NetLine stands on. Tests put their own beneath it.
@@ -91,28 +88,9 @@ func (l *NetLine) Up(ctx context.Context, onPhase func(phase string)) error {
 	return nil
 }
 
-// begin takes the line for a new call, once the last has its confirmed end.
+// begin takes the line for a new call.
 func (l *NetLine) begin(ctx context.Context) (*netCall, error) {
-	last := l.current()
-	if last != nil && last.life.Err() != nil {
-		if err := l.Down(ctx); err != nil {
-			return nil, fmt.Errorf("the end of the last call: %w", err)
-		}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.call != last || last != nil && last.life.Err() == nil {
-		return nil, fmt.Errorf("line %s is in use", l.cfg.Name)
-	}
-	l.call = newNetCall(l.cfg, l.ground)
-	return l.call, nil
-}
-
-// current is the last call, or nil.
-func (l *NetLine) current() *netCall {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.call
+	return l.take(ctx, l.cfg.Name, l.Down, func() *netCall { return newNetCall(l.cfg, l.ground) })
 }
 
 // DialContext opens a connection through the line. The network is tcp or udp (or
@@ -219,7 +197,7 @@ func (l *NetLine) Proof() string {
 // line that is up or coming up it does nothing and returns an error.
 func (l *NetLine) Reset(ctx context.Context) error {
 	if c := l.current(); c != nil {
-		if c.life.Err() == nil {
+		if !c.ended() {
 			return fmt.Errorf("line %s is in use", l.cfg.Name)
 		}
 		return l.Down(ctx)
