@@ -28,7 +28,7 @@ func TestHolder(t *testing.T) {
 	}
 	f.Close()
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer other.Wait()
 	defer stdin.Close()
