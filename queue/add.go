@@ -39,13 +39,54 @@ import (
 // ended before step 6 began. After any error the message isn't kept, except when
 // the commit itself failed: then it may be there, and is whole if it is.
 func (q *Queue) Add(ctx context.Context, m Message, body io.Reader) (Message, error) {
+	if _, err := q.admit(m); err != nil {
+		return Message{}, fmt.Errorf("queue: add: %w", err)
+	}
+	s, err := q.Stage(ctx, body) // 1, 2
+	if err != nil {
+		return Message{}, err
+	}
+	defer s.Drop()
+	return s.Add(ctx, m) // 3 to 7
+}
+
+// Staged is a body that has come in and isn't kept yet: steps 1 and 2 are done.
+// It ends in Add or Drop, and belongs to one goroutine at a time. For those who read
+// the next message while this one goes to the disk.
+type Staged struct {
+	q *Queue
+	w *spool.Writer
+}
+
+// Stage reads body to its end and writes it down; nothing is durable. Errors:
+// spool.ErrFull; the reader's own, wrapped; ctx's.
+func (q *Queue) Stage(ctx context.Context, body io.Reader) (*Staged, error) {
+	w, err := q.spool.Create() // 1
+	if err != nil {
+		return nil, fmt.Errorf("queue: add: %w", err)
+	}
+	if _, err := io.Copy(w, &untilDone{ctx: ctx, r: body}); err != nil { // 2
+		w.Abort()
+		return nil, fmt.Errorf("queue: add: %w", err)
+	}
+	return &Staged{q: q, w: w}, nil
+}
+
+// Drop gives the body up. After Add it does nothing.
+func (s *Staged) Drop() { s.w.Abort() }
+
+// Add keeps the body as the message m: steps 3 to 7, and the promise, of Queue.Add.
+func (s *Staged) Add(ctx context.Context, m Message) (Message, error) {
+	q := s.q
 	m, err := q.admit(m)
 	if err != nil {
+		s.w.Abort()
 		return Message{}, fmt.Errorf("queue: add: %w", err)
 	}
-	if m.ID, m.Size, err = q.write(ctx, body); err != nil { // 1 to 5
+	if err := s.w.Commit(); err != nil { // 3 to 5
 		return Message{}, fmt.Errorf("queue: add: %w", err)
 	}
+	m.ID, m.Size = s.w.ID(), s.w.Size()
 	err = q.change(ctx, "add", func(tx *bbolt.Tx) (func() error, error) { // 6
 		return insert(tx, m)
 	})
@@ -81,22 +122,6 @@ func (q *Queue) admit(m Message) (Message, error) {
 		return m, checkSeenKey(m.Box, m.UIDL)
 	}
 	return m, nil
-}
-
-// write brings the body to the disk: steps 1 to 5.
-func (q *Queue) write(ctx context.Context, body io.Reader) (spool.ID, int64, error) {
-	w, err := q.spool.Create()
-	if err != nil {
-		return "", 0, err
-	}
-	defer w.Abort()
-	if _, err := io.Copy(w, &untilDone{ctx: ctx, r: body}); err != nil {
-		return "", 0, err
-	}
-	if err := w.Commit(); err != nil {
-		return "", 0, err
-	}
-	return w.ID(), w.Size(), nil
 }
 
 // insert decides step 6.

@@ -318,3 +318,37 @@ func TestFormat(t *testing.T) {
 		t.Errorf("garbage: %v", err)
 	}
 }
+
+// What was staged and dropped leaves nothing; what was staged is kept by Add alone.
+func TestStaged(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir, Options{})
+	dropped, err := q.Stage(t.Context(), strings.NewReader("never mind"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dropped.Drop()
+	kept, err := q.Stage(t.Context(), strings.NewReader("keep me"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(list(t, q)); n != 0 {
+		t.Errorf("%d messages before Add", n)
+	}
+	m, err := kept.Add(t.Context(), collected("u-1"))
+	kept.Drop()
+	if err != nil || m.Size != 7 || content(t, q, m.ID) != "keep me" {
+		t.Errorf("%+v, %v", m, err)
+	}
+	again, err := q.Stage(t.Context(), strings.NewReader("keep me"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Add(t.Context(), collected("u-1")); !errors.Is(err, ErrSeen) {
+		t.Errorf("the same UIDL again: %v", err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "spool", "*", "*"))
+	if err != nil || len(files) != 0 {
+		t.Errorf("left behind: %v, %v", files, err)
+	}
+}
