@@ -42,7 +42,7 @@ func (w workshop) line(l config.Line) line {
 		return link.NewNetLine(link.NetConfig{
 			Name: l.Name, UpCommand: l.UpCommand, DownCommand: l.DownCommand, CommandLimit: l.CommandLimit(),
 			Interface: l.Interface, AddressLimit: l.AddressLimit(), DNS: l.NameServers(), Guard: l.Guard,
-			Rate: l.RateBPS, RTT: l.RoundTrip(), Interrupted: func() (bool, error) { return w.interrupted(l.Name) }, Log: w.log,
+			Rate: l.RateBPS, RTT: l.RoundTrip(), Memory: w.memory, Interrupted: func() (bool, error) { return w.interrupted(l.Name) }, Log: w.log,
 		})
 	}
 	dialled := modemConfig(w.cfg, l, w.open, w.log)

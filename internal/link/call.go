@@ -92,11 +92,12 @@ func (c *call) answered(data *modem.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.connected, c.connect, c.data = time.Now(), data.Connect(), data
+	c.known = c.cfg.recall(c.number)
 	if c.cfg.pppd != nil {
 		c.pppd = newPPPDRun(c.cfg.pppd, &countedConn{data, c})
+		c.pppd.names = c.known.Names
 		return
 	}
-	c.known = c.cfg.recall(c.number)
 	cfg := c.cfg.PPP
 	cfg.Memory = c.known.PPP
 	if cfg.RTT == 0 && cfg.Memory != nil {

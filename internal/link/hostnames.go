@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // addresses are those of a host, which may be an address itself.
@@ -16,22 +17,32 @@ func (h *hostNet) addresses(ctx context.Context, host string) ([]netip.Addr, err
 	if _, err := newQuestion(0, host); err != nil {
 		return nil, &Error{Kind: UnknownHost, Address: host, Err: err}
 	}
+	answer, err := h.names.lookup(ctx, host)
+	return answer.Addrs, err
+}
+
+// untoldTTL is how long an answer holds whose TTL the system's resolver keeps to itself: what few names
+// fall below. An older one is used once more while the name is asked for again.
+const untoldTTL = 5 * time.Minute
+
+// resolve asks for a name.
+func (h *hostNet) resolve(ctx context.Context, host string) (Answer, error) {
 	limited, cancel := h.bind(ctx)
 	defer cancel(nil)
 	r, err := h.resolver(limited)
 	if err != nil {
-		return nil, err
+		return Answer{}, err
 	}
 	// The root's dot keeps search domains out: each would be a question more.
 	// IPv6 isn't asked for, as everywhere on a line that is paid for.
 	addrs, err := r.LookupNetIP(limited, "ip4", strings.TrimSuffix(host, ".")+".")
 	if err != nil {
-		return nil, h.whyNoName(ctx, host, err)
+		return Answer{}, h.whyNoName(ctx, host, err)
 	}
 	for i, a := range addrs {
 		addrs[i] = a.Unmap()
 	}
-	return addrs, nil
+	return Answer{Addrs: addrs, TTL: untoldTTL}, nil
 }
 
 // resolver asks the line's name servers in turn, over the line, or else the

@@ -31,6 +31,8 @@ type hostOptions struct {
 	Pace int
 	// Wait bounds one attempt to connect to one address.
 	Wait time.Duration
+	// Names are what earlier calls have found.
+	Names map[string]KeptName
 	// Note is told what a person should know, once.
 	Note func(text string)
 }
@@ -46,6 +48,7 @@ type hostNet struct {
 
 	up, down atomic.Int64 // octets of the connections, without any headers
 	turn     atomic.Int64 // the name server whose turn it is
+	names    *names
 
 	mu   sync.Mutex
 	open map[*hostConn]struct{} // nil once closed
@@ -54,6 +57,7 @@ type hostNet struct {
 func newHostNet(opt hostOptions) *hostNet {
 	h := &hostNet{opt: opt, open: make(map[*hostConn]struct{})}
 	h.life, h.end = context.WithCancelCause(context.Background())
+	h.names = newNames(h.life, opt.Names, h.resolve)
 	return h
 }
 

@@ -121,3 +121,48 @@ func TestHostNetRefuses(t *testing.T) {
 		t.Errorf("no address of the kind: %v", err)
 	}
 }
+
+// A name that an earlier call has found is not asked for, and found by the next call too.
+func TestHostNetKnowsNames(t *testing.T) {
+	far, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	_, port, _ := net.SplitHostPort(far.Addr().String())
+	asked := 0
+	h := newHostNet(hostOptions{
+		Wait:    10 * time.Second,
+		Servers: func(context.Context) []netip.Addr { asked++; return nil },
+		Names:   map[string]KeptName{"pop.example": {Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Until: time.Now().Add(time.Hour)}},
+	})
+	c, err := h.dial(t.Context(), "tcp", "POP.example:"+port)
+	if err != nil || asked != 0 {
+		t.Fatalf("%v, asked %d times", err, asked)
+	}
+	c.Close()
+	if kept := h.names.keep(); len(kept) != 1 || len(kept["pop.example"].Addrs) != 1 {
+		t.Errorf("%v", kept)
+	}
+	h.close(errGone)
+}
+
+// A net line's names are in its memory once it is down.
+func TestNetLineRemembersNames(t *testing.T) {
+	book := new(notebook)
+	l := NewNetLine(NetConfig{Name: "vsat", Memory: book})
+	remember(book, l.cfg.memoryKey(), kept{At: time.Now(), Names: map[string]KeptName{
+		"pop.example": {Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Until: time.Now().Add(-time.Hour)},
+	}}, l.cfg.Log)
+	for range 2 {
+		if err := l.Up(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if old := l.host().names.old; len(old) != 1 {
+			t.Errorf("known: %v", old)
+		}
+		if err := l.Down(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -47,18 +48,23 @@ func (c ModemConfig) memoryKey(number string) string {
 	return fmt.Sprintf("link %s %s %s", c.Name, number, c.PPP.User)
 }
 
-// recall gives what is known of the provider of a number. What can't be read isn't
-// known.
-func (c ModemConfig) recall(number string) (k kept) {
-	if c.Memory == nil {
+// memoryKey names what is on the other side of a network.
+func (c NetConfig) memoryKey() string { return "link " + c.Name }
+
+// recall gives what is known of the provider of a number.
+func (c ModemConfig) recall(number string) kept { return recall(c.Memory, c.memoryKey(number), c.Log) }
+
+// recall gives what is kept under a key. What can't be read isn't known.
+func recall(m Memory, key string, log *slog.Logger) (k kept) {
+	if m == nil {
 		return k
 	}
-	text, err := c.Memory.Recall(c.memoryKey(number))
+	text, err := m.Recall(key)
 	if err == nil && text != nil {
 		err = json.Unmarshal(text, &k)
 	}
 	if err != nil {
-		c.Log.Warn("link: what was learned in earlier calls can't be read", "line", c.Name, "error", err)
+		log.Warn("link: what was learned in earlier calls can't be read", "key", key, "error", err)
 		return kept{}
 	}
 	if age := time.Since(k.At); age > oldest || age < -oldest {
@@ -70,19 +76,33 @@ func (c ModemConfig) recall(number string) (k kept) {
 // remember keeps what the call has found out.
 func (c *call) remember() {
 	c.mu.Lock()
-	s, p, number := c.stack, c.ppp, c.number
+	s, p, system, number := c.stack, c.ppp, c.pppd, c.number
 	c.mu.Unlock()
-	if c.cfg.Memory == nil || s == nil {
+	k := kept{At: time.Now(), PPP: c.known.PPP}
+	switch {
+	case s != nil:
+		m := p.Memory()
+		k.PPP, k.Names = &m, s.names.keep()
+	case system != nil && system.network() != nil:
+		k.Names = system.network().names.keep()
+	default:
 		return
 	}
-	m := p.Memory()
-	text, err := json.Marshal(kept{At: time.Now(), PPP: &m, Names: s.names.keep()})
+	remember(c.cfg.Memory, c.cfg.memoryKey(number), k, c.cfg.Log)
+}
+
+// remember keeps what a call has found out. That it can't be kept costs the next call some seconds.
+func remember(m Memory, key string, k kept, log *slog.Logger) {
+	if m == nil {
+		return
+	}
+	text, err := json.Marshal(k)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), saveLimit)
 		defer cancel()
-		err = c.cfg.Memory.Remember(ctx, c.cfg.memoryKey(number), text)
+		err = m.Remember(ctx, key, text)
 	}
 	if err != nil {
-		c.cfg.Log.Warn("link: what was learned can't be kept", "line", c.cfg.Name, "error", err)
+		log.Warn("link: what was learned can't be kept", "key", key, "error", err)
 	}
 }

@@ -102,7 +102,10 @@ func (c *netCall) run(ctx context.Context, argv []string) error {
 // establish waits for an address.
 func (c *netCall) establish(ctx context.Context) error {
 	t := tune(0, c.cfg.RTT)
-	opt := hostOptions{Interface: c.cfg.Interface, Pace: c.pace(), Wait: t.connectWait, Note: func(text string) { c.note("%s", text) }}
+	opt := hostOptions{
+		Interface: c.cfg.Interface, Pace: c.pace(), Wait: t.connectWait, Note: func(text string) { c.note("%s", text) },
+		Names: recall(c.cfg.Memory, c.cfg.memoryKey(), c.cfg.Log).Names,
+	}
 	if len(c.cfg.DNS) > 0 {
 		opt.Servers = func(context.Context) []netip.Addr { return c.cfg.DNS }
 	}

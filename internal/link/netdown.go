@@ -76,6 +76,9 @@ func (c *netCall) takeDown() error {
 		}
 	}
 	c.unguard()
+	if h != nil {
+		remember(c.cfg.Memory, c.cfg.memoryKey(), kept{At: time.Now(), Names: h.names.keep()}, c.cfg.Log)
+	}
 	return nil
 }
 

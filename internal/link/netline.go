@@ -33,6 +33,9 @@ type NetConfig struct {
 	Rate int           // bit/s; 0: unknown. Connections send just under it, where the kernel can
 	RTT  time.Duration // round trip; 0: unknown
 
+	// Memory keeps the addresses of names from one call to the next. Nil: nothing is
+	// kept.
+	Memory Memory
 	// Interrupted says whether a call of an earlier process has no confirmed end.
 	// Nil: never.
 	Interrupted func() (bool, error)

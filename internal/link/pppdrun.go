@@ -41,6 +41,7 @@ type pppdRun struct {
 	log     pppdLog
 	cut     error // why the data phase ended, if that came first
 	closing bool
+	names   map[string]KeptName // from earlier calls; set before it runs
 	host    *hostNet
 }
 
@@ -222,7 +223,7 @@ func (r *pppdRun) establish() error {
 	cfg := r.setup.Modem
 	r.host = newHostNet(hostOptions{
 		Interface: iface, Local: []netip.Addr{r.log.local}, Strict: !r.setup.DefaultRoute, Servers: r.servers,
-		Pace: cfg.Rate / bitsPerOctet * 95 / 100, Wait: tune(cfg.Rate, cfg.RTT).connectWait,
+		Pace: cfg.Rate / bitsPerOctet * 95 / 100, Wait: tune(cfg.Rate, cfg.RTT).connectWait, Names: r.names,
 		Note: func(text string) { r.note("%s", text) },
 	})
 	select {

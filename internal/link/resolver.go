@@ -6,12 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -22,18 +20,7 @@ type resolver struct {
 	servers []netip.Addr
 	wait    time.Duration // for an answer
 
-	mu    sync.Mutex
-	known map[string]*flight
-	old   map[string]KeptName // from earlier calls, not asked for in this one
-}
-
-// flight is a lookup under way or done.
-type flight struct {
-	done   chan struct{} // closed when what follows is set
-	answer Answer
-	err    error
-	until  time.Time    // the answer may be used
-	old    []netip.Addr // what an earlier call was told, to be used meanwhile; may be empty
+	*names
 }
 
 const (
@@ -47,121 +34,14 @@ const (
 )
 
 func newResolver(s *Stack, opt StackOptions, wait time.Duration) *resolver {
-	r := &resolver{s: s, wait: wait, known: make(map[string]*flight), old: make(map[string]KeptName)}
-	maps.Copy(r.old, opt.Names)
+	r := &resolver{s: s, wait: wait}
+	r.names = newNames(s.life, opt.Names, r.resolve)
 	for _, a := range opt.DNS {
 		if a.Is4() && !a.IsUnspecified() {
 			r.servers = append(r.servers, a)
 		}
 	}
 	return r
-}
-
-// lookup answers from what is known, joins a lookup under way, or begins one.
-func (r *resolver) lookup(ctx context.Context, host string) (Answer, error) {
-	key := strings.ToLower(strings.TrimSuffix(host, "."))
-	for {
-		r.mu.Lock()
-		f := r.known[key]
-		if f == nil || f.expired() {
-			f = &flight{done: make(chan struct{})}
-			r.known[key] = f
-			fresh := r.takeOld(key, f)
-			r.mu.Unlock()
-			if len(f.old) == 0 {
-				r.fly(ctx, key, f)
-				return f.answer, f.err
-			}
-			if !fresh { // it may have changed: used once more, and asked for meanwhile
-				go r.fly(r.s.life, key, f) //nolint:contextcheck // it serves whoever asks next
-			}
-		} else {
-			r.mu.Unlock()
-		}
-		if answer, ok := f.meanwhile(); ok {
-			return answer, nil
-		}
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return Answer{}, gaveUp(ctx)
-		}
-		// Who began it may have given up: that isn't this caller's matter.
-		var e *Error
-		if f.err == nil || errors.As(f.err, &e) {
-			return f.answer, f.err
-		}
-	}
-}
-
-// takeOld gives a flight what an earlier call has found; fresh says that this is as
-// good as a new answer. mu is held.
-func (r *resolver) takeOld(key string, f *flight) (fresh bool) {
-	k, ok := r.old[key]
-	delete(r.old, key)
-	left := time.Until(k.Until)
-	if !ok || len(k.Addrs) == 0 || left < -oldest || left > maxTTL {
-		return false
-	}
-	f.old = k.Addrs
-	if left > 0 {
-		f.answer, f.until = Answer{Addrs: k.Addrs, TTL: left}, k.Until
-		close(f.done)
-		return true
-	}
-	return false
-}
-
-// meanwhile gives what an earlier call has found while there is no new answer.
-func (f *flight) meanwhile() (Answer, bool) {
-	select {
-	case <-f.done:
-		return Answer{}, false
-	default:
-		return Answer{Addrs: f.old}, len(f.old) > 0
-	}
-}
-
-// keep gives the names for the next call: those asked for in this one, and those of
-// earlier ones.
-func (r *resolver) keep() map[string]KeptName {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := maps.Clone(r.old)
-	for name, f := range r.known {
-		select {
-		case <-f.done:
-			if f.err == nil && len(all) < maxKept {
-				all[name] = KeptName{Addrs: f.answer.Addrs, Until: f.until}
-			}
-		default:
-		}
-	}
-	return all
-}
-
-// maxKept bounds the names that are kept: an office has a handful of servers.
-const maxKept = 64
-
-func (f *flight) expired() bool {
-	select {
-	case <-f.done:
-		return !time.Now().Before(f.until)
-	default:
-		return false
-	}
-}
-
-// fly does the lookup for everybody who waits. Failures aren't kept.
-func (r *resolver) fly(ctx context.Context, host string, f *flight) {
-	f.answer, f.err = r.resolve(ctx, host)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	f.until = time.Now().Add(f.answer.TTL)
-	if f.err != nil {
-		delete(r.known, host)
-	}
-	close(f.done)
 }
 
 // resolve asks until there are addresses: once, unless a server gives an alias
