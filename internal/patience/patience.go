@@ -3,6 +3,7 @@
 // It owns what the mail protocols need alike of a line that is slow, falls silent and is paid for by the minute:
 //
 //	New      a Conn around the conn that somebody else has opened; TLS, if any, goes over it
+//	StartTLS a TLS handshake over a Conn that spends no packet on its own end
 //	Lost     why such a connection ended, in words
 //	Refused  whether a TLS handshake failed for good, and what a person can do about it
 //
@@ -37,6 +38,8 @@ type Conn struct {
 	patience time.Duration
 	writing  bool
 	silent   bool // the patience came to its end
+	holding  bool // writes wait for a Read, see StartTLS
+	held     []byte
 }
 
 // New takes conn over. The patience must be above zero: with none, the first Read fails. It runs only while a Read or a Write does.
@@ -64,6 +67,7 @@ func (c *Conn) Patience() time.Duration {
 // Read is net.Conn's; after silence its error is os.ErrDeadlineExceeded. Errors of setting deadlines are not looked at: where that
 // fails the connection is closed, and Read says so.
 func (c *Conn) Read(b []byte) (int, error) {
+	c.letGo()
 	c.mu.Lock()
 	if !c.writing {
 		_ = c.SetReadDeadline(time.Now().Add(c.patience))
@@ -76,6 +80,15 @@ func (c *Conn) Read(b []byte) (int, error) {
 // Write is net.Conn's; after silence its error is os.ErrDeadlineExceeded. One goroutine writes at a time (TLS sees to it for what it
 // adds itself).
 func (c *Conn) Write(b []byte) (int, error) {
+	all, held, kept := c.keep(b)
+	if kept {
+		return len(b), nil
+	}
+	n, err := c.write(all)
+	return max(0, n-held), err
+}
+
+func (c *Conn) write(b []byte) (int, error) {
 	c.mu.Lock()
 	c.writing = true
 	patience := c.patience
