@@ -29,22 +29,16 @@ func newShelf() *shelf { return &shelf{now: time.Now, seen: map[string]time.Time
 
 func (s *shelf) Seen() (map[string]time.Time, error) { return maps.Clone(s.seen), nil }
 
-func (s *shelf) Save(_ context.Context, uidl string, size int64, body io.Reader) error {
+func (s *shelf) Save(_ context.Context, _ int64, body io.Reader, identity func() string, done func(error)) {
 	text, err := io.ReadAll(body)
-	if err != nil {
-		return err
-	}
-	if int64(len(text)) != size {
-		return fmt.Errorf("body has %d octets, %d were announced", len(text), size)
-	}
-	if _, ok := s.seen[uidl]; !ok {
-		s.seen[uidl] = s.now()
+	if _, ok := s.seen[identity()]; err == nil && !ok {
+		s.seen[identity()] = s.now()
 		s.saved = append(s.saved, text)
 	}
-	if s.after != nil {
+	done(err)
+	if s.after != nil && err == nil {
 		s.after(len(s.saved))
 	}
-	return nil
 }
 
 func (s *shelf) Forget(_ context.Context, uidls []string) error {

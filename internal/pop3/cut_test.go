@@ -2,9 +2,10 @@ package pop3
 
 import (
 	"bytes"
-	"errors"
+	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -116,15 +117,42 @@ func through(t *testing.T, reply string) (string, error) {
 		_, _ = io.WriteString(far, reply)
 		_ = far.Close()
 	}()
-	s := session{wire: newWire(near, time.Minute), opt: plain}
+	s, err := patient(near)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := s.greeting(); err != nil {
 		t.Fatal(err)
 	}
-	text, err := s.text(due{command: "LIST", multi: true, limit: 1000}, "LIST")
-	if err != nil {
+	s.send(listing("LIST"))
+	s.wire.bound(1000)
+	_ = s.wire.flush()
+	if err := s.reply("LIST"); err != nil {
 		return "", err
 	}
-	return text.String(), nil
+	text, err := allText(s.wire)
+	return string(text), err
+}
+
+// patient is a session that wasn't begun.
+func patient(conn net.Conn) (session, error) {
+	opt := plain
+	opt.Timeout = time.Minute
+	return newSession(conn, opt)
+}
+
+// allText reads the text of the reply whose status was read.
+func allText(w *wire) (all []byte, err error) {
+	for {
+		piece, err := w.next()
+		all = append(all, piece...)
+		if err == io.EOF {
+			return all, nil
+		}
+		if err != nil {
+			return all, err
+		}
+	}
 }
 
 func TestText(t *testing.T) {
@@ -146,57 +174,99 @@ func TestText(t *testing.T) {
 		}
 	}
 	for _, cut := range []string{"", "+O", "+OK\r\n", "+OK\r\na\r\n", "+OK\r\na\r\n.", "+OK\r\na\r\n.\r", "+OK\r\na\n.\n"} {
-		if got, err := through(t, cut); err == nil {
+		got, err := through(t, cut)
+		if err == nil {
 			t.Errorf("%q gives %q", cut, got)
 		}
 	}
 }
 
-// FuzzWire feeds replies in any pieces: what comes out is what RFC 1939 §3 says of the stream, read here in the plain way.
+// FuzzWire feeds replies in any pieces: what comes out is what RFC 1939 §3 says of the stream, read here in the plain way, whether one
+// reply is owed or several, and in one piece the same as in many.
 func FuzzWire(f *testing.F) {
 	for _, seed := range []string{
 		"+OK\r\na\r\n.\r\n", "+OK\r\n..\r\n.\r\n", "+OK\r\na\n.\nb\r\n.\r\n", "+OK\na\n.\n", "-ERR [IN-USE] x\r\n", "\r\n", "+OK\r\n.\rx\r\n\r.\r\n.\r\n+OK\r\n",
+		"+OK\r\n+OK 1\r\na\r\n.\r\n+OK 2\r\n.\r\r\n\n.\r\n.\r\n-ERR 3\r\n", "+OK\r\n.\r\n+OK\r\n\n\r\n.\n\r\n.\r\n+OK\r\nb\r\n.\r\n+ e30=\r\n",
 	} {
-		f.Add([]byte(seed), 3)
+		f.Add([]byte(seed), 3, uint8(0b1110))
 	}
-	f.Fuzz(func(t *testing.T, sent []byte, piece int) {
-		w := newWire(&script{rest: sent, piece: max(1, piece)}, time.Minute)
-		w.owe(due{command: "RETR 1", multi: true, limit: 1 << 20})
-		got, err := io.ReadAll(w)
-		if len(got) > 2*len(sent)+len(".\r\n") {
-			t.Fatalf("%q becomes %q", sent, got)
+	f.Fuzz(func(t *testing.T, sent []byte, piece int, kinds uint8) {
+		var dues []due
+		for i := range 4 {
+			dues = append(dues, due{command: strconv.Itoa(i), multi: kinds&(1<<i) != 0, goOn: i == 3, limit: 1 << 20})
 		}
-		if err == nil || errors.Is(err, errNotWanted) && len(w.owed) > 0 {
-			t.Fatalf("%q: %v, and %v owed", sent, err, w.owed)
+		got, err := replies(t, sent, max(1, piece), dues)
+		again, errAgain := replies(t, sent, 1<<20, dues)
+		if !slices.Equal(got, again) || fmt.Sprint(err) != fmt.Sprint(errAgain) {
+			t.Fatalf("%q in pieces of %d: %q, %v; in one: %q, %v", sent, piece, got, err, again, errAgain)
 		}
-		status, there := w.take()
-		if !there {
-			return
-		}
-		_ = refusal("PASS", status)
-		_, text, _ := bytes.Cut(sent, []byte("\n"))
-		ok, _ := parseStatus(status)
-		if !ok || !bytes.HasPrefix(sent, append(bytes.Clone(status), '\r')) || len(w.owed) > 0 {
-			return
-		}
-		// A complete reply of a server that ends lines in CRLF. The wire's output, read as go-pop3 reads, against the stream itself.
-		body, _, _ := bytes.Cut(append([]byte("\r\n"), text...), []byte("\r\n.\r\n"))
-		want := strings.ReplaceAll(string(body)+"\r\n", "\r\n.", "\r\n")[len("\r\n"):]
-		want = strings.ReplaceAll(strings.ReplaceAll(want, "\r\n", "\n"), "\n", "\r\n")
-		var read strings.Builder
-		_, passed, _ := bytes.Cut(got, []byte("\n"))
-		for line := range bytes.Lines(passed) {
-			line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
-			if string(line) == "." {
-				break
-			}
-			read.Write(bytes.TrimPrefix(line, []byte(".")))
-			read.WriteString("\r\n")
-		}
-		if read.String() != want {
-			t.Fatalf("%q: read %q, want %q", sent, read.String(), want)
+		want, sense := plainReplies(sent, dues)
+		if sense && !slices.Equal(got, want) {
+			t.Fatalf("%q: read %q, want %q", sent, got, want)
 		}
 	})
+}
+
+// replies reads what is due, and gives each reply as its status, a line feed and its text.
+func replies(t *testing.T, sent []byte, piece int, dues []due) (all []string, failure error) {
+	s, err := patient(&script{rest: sent, piece: piece})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.greeted = true
+	for _, d := range dues {
+		s.wire.owe(d)
+	}
+	for _, d := range dues {
+		err := s.reply(d.command)
+		if lost(err) {
+			return all, err
+		}
+		reply := s.said + "\n"
+		if err == nil && d.multi && !isChallenge([]byte(s.said)) {
+			text, err := allText(s.wire)
+			if err != nil {
+				return all, err
+			}
+			if n := len(text); n > 0 && !bytes.HasSuffix(text, lineEnd) || n > 2*len(sent) {
+				t.Fatalf("%q has the text %q", sent, text)
+			}
+			reply += string(text)
+		}
+		all = append(all, reply)
+	}
+	if len(s.wire.owed) > 0 {
+		t.Fatalf("%q: %v owed", sent, s.wire.owed)
+	}
+	return all, nil
+}
+
+// plainReplies are the complete replies in a stream; it judges only servers that end their lines in CRLF.
+func plainReplies(sent []byte, dues []due) (all []string, sense bool) {
+	for _, d := range dues {
+		line, rest, found := bytes.Cut(sent, []byte("\n"))
+		status, crlf := bytes.CutSuffix(line, []byte("\r"))
+		ok, valid := parseStatus(status)
+		switch {
+		case found && !crlf || len(line) > maxStatus:
+			return nil, false
+		case !found, !valid && !(d.goOn && isChallenge(status)):
+			return all, true
+		case !ok || !d.multi:
+			all = append(all, string(status)+"\n")
+			sent = rest
+			continue
+		}
+		text, after, found := bytes.Cut(append([]byte("\r\n"), rest...), []byte("\r\n.\r\n"))
+		if !found {
+			return all, true
+		}
+		body := strings.ReplaceAll(string(text)+"\r\n", "\r\n.", "\r\n")[len("\r\n"):]
+		body = strings.ReplaceAll(strings.ReplaceAll(body, "\r\n", "\n"), "\n", "\r\n")
+		all = append(all, string(status)+"\n"+body)
+		sent = after
+	}
+	return all, true
 }
 
 // script is a conn that gives what it has in pieces.

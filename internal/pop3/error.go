@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -17,7 +18,8 @@ const maxWords = 1000
 
 // Error is why a session, or one message, failed.
 type Error struct {
-	// Command is what it happened at: "greeting", "TLS", "STLS", "USER", "PASS", "LIST", "UIDL", "RETR 7", "DELE 7", "QUIT".
+	// Command is what it happened at: "greeting", "TLS", "STLS", "CAPA", "USER", "PASS", "APOP", "AUTH", "LIST", "UIDL", "RETR 7",
+	// "DELE 7", "QUIT".
 	Command string
 	// Code is the response code of RFC 2449 §8 and RFC 3206 in upper case: "AUTH", "IN-USE", "LOGIN-DELAY", "SYS/TEMP",
 	// "SYS/PERM"; empty where the server gave none.
@@ -26,6 +28,10 @@ type Error struct {
 	Line string
 	// Temporary: the same may succeed on another call. False: nothing will change until a person does something.
 	Temporary bool
+	// Early: the session was begun on what was known of the server, before it had said anything, and may have failed of that. It is
+	// worth one more try at once, on another connection, with Report.Known (nil, unless the server was not at fault) and without
+	// Speculate.
+	Early bool
 	// Hint is what a person can do about it; may be empty. Error doesn't contain it.
 	Hint string
 	// Err is the cause below, or our own reason; nil where Line says it.
@@ -71,7 +77,7 @@ const (
 // refusal is a -ERR. For most commands it may be otherwise next time; for the log-in that depends on what was said.
 func refusal(command string, status []byte) *Error {
 	e := &Error{Command: command, Code: responseCode(status), Line: legible(status), Temporary: true}
-	login := command == "USER" || command == "PASS" || command == "greeting"
+	login := slices.Contains([]string{"USER", "PASS", "APOP", "AUTH", "greeting"}, command)
 	class, _, _ := strings.Cut(e.Code, "/")
 	switch {
 	case e.Code == "SYS/PERM": // RFC 3206 §4

@@ -90,10 +90,9 @@ func identify(entries []entry, uidls map[int]string, seen map[string]time.Time) 
 	}
 }
 
-// contentIdentity identifies a message by its text, within those of its UIDL if it has one.
-func contentIdentity(uidl string, text []byte) string {
-	sum := sha256.Sum256(text)
-	id := byContent + hex.EncodeToString(sum[:])
+// contentIdentity identifies a message by the hash of its text, within those of its UIDL if it has one.
+func contentIdentity(uidl string, sum []byte) string {
+	id := byContent + hex.EncodeToString(sum)
 	if uidl != "" {
 		id = uidl + " " + id // a blank can't be part of a UIDL
 	}

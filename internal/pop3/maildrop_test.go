@@ -159,36 +159,60 @@ func (d *maildrop) collect(t *testing.T, opt Options, store Store) (Report, erro
 	return report, err
 }
 
+// pipelined is what CAPA says of servers that let commands be sent ahead.
+const pipelined = "+OK\r\nUSER\r\nUIDL\r\nPIPELINING\r\nSASL PLAIN\r\n."
+
+// acquainted are options with a server known to be one of those.
+func acquainted(opt Options) Options {
+	opt.Known = &Known{At: time.Now(), Capabilities: []string{"USER", "UIDL", "PIPELINING", "SASL PLAIN"}}
+	return opt
+}
+
 // archive is a Store as the queue is one: a message and its UIDL are kept together, and once.
 type archive struct {
 	seen  map[string]time.Time
 	texts []string
 	fail  map[string]error // by a part of the text
 	now   func() time.Time
+	late  time.Duration // if above zero, commits come up to twice that later
+	mu    sync.Mutex
 }
 
 func newArchive() *archive { return &archive{seen: map[string]time.Time{}, now: time.Now} }
 
 func (a *archive) Seen() (map[string]time.Time, error) { return a.seen, nil }
 
-func (a *archive) Save(_ context.Context, uidl string, size int64, body io.Reader) error {
+func (a *archive) Save(_ context.Context, _ int64, body io.Reader, identity func() string, done func(error)) {
 	b, err := io.ReadAll(body)
-	if err != nil {
-		return err
+	switch {
+	case err != nil:
+		done(err)
+	case a.late > 0:
+		go func() {
+			time.Sleep(time.Duration(len(b)%3) * a.late) // out of order, too
+			done(a.keep(b, identity()))
+		}()
+	default:
+		done(a.keep(b, identity()))
 	}
-	if int64(len(b)) != size {
-		return fmt.Errorf("%d octets are said to be %d", len(b), size)
-	}
+}
+
+func (a *archive) keep(text []byte, identity string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for part, err := range a.fail {
-		if strings.Contains(string(b), part) {
+		if strings.Contains(string(text), part) {
 			return err
 		}
 	}
-	if _, again := a.seen[uidl]; again {
+	if _, again := a.seen[identity]; again {
 		return nil
 	}
-	a.seen[uidl] = a.now()
-	a.texts = append(a.texts, string(b))
+	if identity == "" {
+		return errors.New("no identity")
+	}
+	a.seen[identity] = a.now()
+	a.texts = append(a.texts, string(text))
 	return nil
 }
 

@@ -1,16 +1,20 @@
 // Package pop3 collects a box: a POP3 account at the provider, over a connection that somebody else has opened.
 //
 // It owns the client's half of RFC 1939 from the greeting to QUIT and decides what is retrieved, deleted and left. It does not dial,
-// keeps nothing between sessions (a Store does), and delivers nothing. The flow of Collect is
+// keeps nothing between sessions (a Store and whoever keeps Report.Known and Report.Waiting do), and delivers nothing. Where the server has
+// PIPELINING (RFC 2449 §6.6) and that is known from an earlier session, the flow of Collect is
 //
-//	greeting, STLS if asked for, USER, PASS
-//	LIST, UIDL               what there is; not UIDL when there is nothing
-//	DELE                     what an earlier session saved and the server still has, if it is due
-//	RETR, Save, DELE         each new message; DELE only when Save has returned nil
-//	QUIT                     which makes the deletions come true (RFC 1939 §6)
+//	USER, PASS, LIST, UIDL   in one write, before the greeting is there; with RETR 1 if Options.Speculate says so
+//	RETR ...                 what the Window grants, as it grants it; each message goes from the wire to Store.Save
+//	DELE ..., QUIT           in one write: what is durable, or was saved by an earlier session, if it is due (RFC 1939 §6)
 //	Forget                   what the server no longer lists
 //
-// which is six round trips and two for each message.
+// which is three round trips, however many messages there are, or two. STLS adds one and the handshake, a server of which nothing is
+// known two: for its greeting and for CAPA, which it is asked once in 30 days. Without PIPELINING each command waits for the
+// reply to the one before.
+//
+// One goroutine reads all replies, the caller's of Collect. Another asks for messages meanwhile; it has ended when Collect returns. No
+// message is in memory: 16 KiB are, and what the Store takes.
 //
 // # Collected once
 //
@@ -35,10 +39,10 @@
 //
 // # go-pop3, and what lies beneath it
 //
-// Commands and replies go through github.com/knadh/go-pop3. It takes an empty line for success, a dot between lone LFs for the end of a
-// message, and memory without limit. So the net.Conn it is given, type wire, reads along: it knows which replies are due, ends
-// the session when something else comes, keeps the verbatim status lines, bounds each reply, and presents lines such
-// that go-pop3 can't misread them. It is also what TLS is put under: go-pop3's connection stays the same one across STLS.
+// Commands and status lines go through github.com/knadh/go-pop3. It takes an empty line for success, a dot between lone LFs for the end of
+// a message, and memory without limit. So the net.Conn it is given, type wire, reads along: it knows which replies are due, ends
+// the session when something else comes, keeps the verbatim status lines, and bounds each reply. Texts don't pass through
+// go-pop3, which would have them in memory. It is also what TLS is put under: go-pop3's connection stays the same one across STLS.
 //
 // The text of a message is kept octet for octet; only a line that ends in a lone LF gets its CR.
 package pop3
@@ -67,7 +71,7 @@ const (
 const (
 	// defaultTimeout outlives the 70 seconds for which satellite lines are known to fall silent and still carry on.
 	defaultTimeout = 90 * time.Second
-	// defaultMaxBytes keeps a box within the memory of a small computer: a message is held while it is saved, up to three times.
+	// defaultMaxBytes is above what providers let through, and below what a small computer can't store.
 	defaultMaxBytes = 32 << 20
 	// maxSaveFailures in a row are not about the messages but about the disk; the line is not paid for retrieving more.
 	maxSaveFailures = 3
@@ -79,8 +83,21 @@ type Options struct {
 	// TLSConfig must have ServerName set unless TLS is TLSNone.
 	TLSConfig      *tls.Config
 	User, Password string
-	// AllowPlainAuth lets the password go over a connection without TLS. Without it Collect refuses to.
+	Mechanism      Mechanism
+	// Token gives the access token for MechanismXOAUTH2, and isn't called for others. It is called while the connection waits.
+	Token func(context.Context) (string, error)
+	// AllowPlainAuth lets the password, in whatever form, go over a connection without TLS. Without it Collect refuses to.
 	AllowPlainAuth bool
+	// Known is the Report.Known of an earlier session with this server; nil: nothing is known.
+	Known *Known
+	// Waiting is the Report.Waiting of the last session with this box; nil: nothing is known.
+	Waiting map[string]Waiting
+	// Window says when a message may be asked for. It is shared by all boxes of a call; nil: no limit.
+	Window *Window
+	// Speculate asks for the first message before it is known whether there is one, which spares a round trip. It is done only where
+	// Store.Seen is empty and LeaveDays zero, so that whatever there is is new, and PIPELINING is known. Should the message be
+	// larger than MaxBytes, the session ends with an Error that is Early.
+	Speculate bool
 	// LeaveDays is how many times 24 hours a message stays on the server after it was collected. Zero: it is deleted once
 	// stored. Negative: it is never deleted.
 	LeaveDays int
@@ -102,6 +119,18 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Window == nil {
+		o.Window = NewWindow(0)
+	}
+	switch o.Mechanism {
+	case MechanismAny, MechanismPlain, MechanismAPOP:
+	case MechanismXOAUTH2:
+		if o.Token == nil {
+			return o, errors.New("XOAUTH2 is asked for without a source of tokens")
+		}
+	default:
+		return o, fmt.Errorf("unknown mechanism %q", o.Mechanism)
+	}
 	switch o.TLS {
 	case TLSNone:
 	case TLSImplicit, TLSStart:
@@ -114,14 +143,20 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// Store is what a box remembers between sessions. It is used by one goroutine, the caller's of Collect.
+// Store is what a box remembers between sessions. Its methods are called by one goroutine, the caller's of Collect.
 type Store interface {
 	// Seen gives what was saved and not forgotten: its identification, and when it was saved.
 	Seen() (map[string]time.Time, error)
-	// Save stores a message and the fact that uidl was seen, both or neither. It returns nil only when both are durable: the
-	// server is then told to delete the message. Called again for the same uidl it returns nil and stores nothing. size is
-	// the number of octets that body has.
-	Save(ctx context.Context, uidl string, size int64, body io.Reader) error
+	// Save stores a message and the fact that its identity was seen, both or neither. It reads body to its end and returns, as
+	// nothing else of the box comes in meanwhile; it may have the rest done later, beside the next Save, up to 64 at once.
+	// A body that ends in anything but io.EOF has not come whole: nothing is stored. size is what the server listed, seldom exact.
+	//
+	// identity gives what the message is known by: from the start where it is a UIDL, else "" until body was read to its end.
+	//
+	// done must be called exactly once, from any goroutine, before Save returns or after. With nil it says that both are durable: the
+	// server is then told to delete the message. A message whose identity was seen before, or is being saved, is stored once, and
+	// done(nil) called for each of them, when the one that is stored is durable. Collect doesn't return before every done was called, even when ctx has ended.
+	Save(ctx context.Context, size int64, body io.Reader, identity func() string, done func(error))
 	// Forget drops what the server no longer has.
 	Forget(ctx context.Context, uidls []string) error
 }
@@ -139,6 +174,11 @@ type Report struct {
 	Deleted, Left int
 	Bytes         int64   // octets of the messages collected
 	Problems      []error // what went wrong without ending the session
+	// Known is what to keep of the server for the next session; nil: forget what was kept.
+	Known *Known
+	// Waiting is what to keep for the next session of messages that are in the box and were not collected, by what identifies them; it
+	// takes the place of what was kept. There are 10,000 at most, and none that are too big.
+	Waiting map[string]Waiting
 }
 
 // Collect takes conn over, collects the box, and closes conn in any case. The Report is valid also with an error, which is *Error, or what
@@ -149,25 +189,34 @@ func Collect(ctx context.Context, conn net.Conn, opt Options, store Store) (Repo
 	opt, err := opt.withDefaults()
 	if err != nil {
 		_ = conn.Close()
-		return Report{}, &Error{Command: "configuration", Err: err}
+		return Report{Known: opt.Known, Waiting: opt.Waiting}, &Error{Command: "configuration", Err: err}
 	}
-	w := newWire(conn, opt.Timeout)
-	defer func() { _ = w.Close() }()
-	defer context.AfterFunc(ctx, func() { _ = w.Close() })()
+	session, err := newSession(conn, opt)
+	if err != nil {
+		_ = conn.Close()
+		return Report{}, &Error{Command: "configuration", Err: err} // it has read nothing but our own greeting
+	}
+	defer func() { _ = session.wire.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = session.wire.Close() })()
 	seen, err := store.Seen()
 	if err != nil {
-		return Report{}, fmt.Errorf("pop3: what was seen of the box: %w", err)
+		return Report{Known: opt.Known, Waiting: opt.Waiting}, fmt.Errorf("pop3: what was seen of the box: %w", err)
 	}
 	known := make(map[string]time.Time, len(seen)) // the Store's own map is not written to
 	maps.Copy(known, seen)
-	c := &collection{ctx: ctx, session: session{wire: w, opt: opt}, store: store, seen: known}
-	if err := c.run(); err != nil {
-		if ctx.Err() != nil && err.Line == "" {
-			err = &Error{Command: err.Command, Temporary: true, Err: ended(ctx)}
-		}
-		return c.report, err
+	c := &collection{ctx: ctx, session: session, store: store, seen: known, met: make(map[string]bool)}
+	failure := c.run()
+	c.report.Waiting = c.waiting()
+	if failure == nil {
+		return c.report, nil
 	}
-	return c.report, nil
+	if ctx.Err() != nil && failure.Line == "" {
+		if failure.Early {
+			c.report.Known = c.known // the server was not at fault
+		}
+		failure = &Error{Command: failure.Command, Temporary: true, Err: ended(ctx)}
+	}
+	return c.report, failure
 }
 
 // ended is why ctx has ended: its error, and the cause if it was given another.

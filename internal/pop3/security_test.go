@@ -107,8 +107,8 @@ func TestEndlessReplies(t *testing.T) {
 		says   error
 	}{
 		"greeting": {nil, strings.Repeat("x", 1000), 64 << 10, errNotPOP3},
-		"LIST":     {[]string{"+OK", "+OK", "+OK", "+OK"}, "1 1 " + line, maxListing + 64<<10, errTooLong},
-		"RETR":     {[]string{"+OK", "+OK", "+OK", "+OK\r\n1 500\r\n.", "+OK\r\n1 u1\r\n.", "+OK"}, line, retrSlack + 64<<10, errTooLong},
+		"LIST":     {[]string{"+OK", "-ERR", "+OK", "+OK", "+OK"}, "1 1 " + line, maxListing + 64<<10, errTooLong},
+		"RETR":     {[]string{"+OK", "-ERR", "+OK", "+OK", "+OK\r\n1 500\r\n.", "+OK\r\n1 u1\r\n.", "+OK"}, line, retrSlack + 64<<10, errTooLong},
 	} {
 		t.Run(name, func(t *testing.T) {
 			near, far := net.Pipe()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 
@@ -26,6 +27,18 @@ type session struct {
 	wire *wire
 	conn *pop3.Conn
 	opt  Options
+
+	known      *Known // never nil once the session is open
+	asked      bool   // known is of this session
+	pipelining bool   // RFC 2449 §6.6
+	greeted    bool
+	early      bool   // something was sent before the greeting
+	speculate  bool   // RETR 1 may be sent before it is known what there is
+	ahead      bool   // LIST, UIDL, and RETR 1 if speculate, were sent with the log-in
+	said       string // the last status line
+	welcome    string // the greeting
+	secret     string
+	secrets    []string // in every form in which they are sent
 }
 
 // dialer gives go-pop3 the connection that is there.
@@ -33,39 +46,151 @@ type dialer struct{ conn net.Conn }
 
 func (d dialer) Dial(string, string) (net.Conn, error) { return d.conn, nil }
 
-// open is everything up to a box that is locked for us.
-func (s *session) open(ctx context.Context) *Error {
-	if s.opt.TLS == TLSImplicit {
-		if err := s.startTLS(ctx); err != nil {
-			return err
-		}
-	}
-	if err := s.greeting(); err != nil {
-		return err
-	}
-	if s.opt.TLS == TLSStart {
-		if err := s.stls(ctx); err != nil {
-			return err
-		}
-	}
-	return s.login()
+// newSession takes conn over. Nothing is sent or read yet.
+func newSession(conn net.Conn, opt Options) (session, error) {
+	w := newWire(conn, opt.Timeout)
+	c, err := pop3.New(pop3.Opt{Dialer: dialer{w}}).NewConn()
+	return session{wire: w, conn: c, opt: opt}, err
 }
 
-// greeting is where go-pop3 takes the connection over.
-func (s *session) greeting() *Error {
-	s.wire.owe(due{command: "greeting"})
-	conn, err := pop3.New(pop3.Opt{Dialer: dialer{s.wire}}).NewConn()
-	if e := s.outcome("greeting", err); e != nil {
-		return e
+// open is everything up to a box that is locked for us, and what is sent along with it.
+func (s *session) open(ctx context.Context) *Error {
+	if err := s.credentials(ctx); err != nil {
+		return err
 	}
-	s.conn = conn
+	known := s.opt.Known.fresh(s.opt.Now())
+	if known {
+		s.learn(s.opt.Known)
+	}
+	err := s.secure(ctx)
+	if err == nil && (!s.pipelining || s.opt.Mechanism == MechanismAPOP) {
+		err = s.greeting()
+	}
+	if err == nil && !known {
+		err = s.capabilities()
+	}
+	if err == nil {
+		err = s.enter()
+	}
+	if err != nil && s.early && (err.Command == "greeting" && err.Code == "" || lost(err) && err.Temporary) {
+		err.Early = true
+	}
+	return err
+}
+
+// learn takes note of what the server can do.
+func (s *session) learn(k *Known) {
+	s.known = k
+	s.pipelining = k.has("PIPELINING", "")
+}
+
+// keep is what the next session should know, after this one was opened or failed to be. A log-in that was refused without a code may have
+// been refused for what we took for known.
+func (s *session) keep(err *Error) *Known {
+	switch {
+	case err == nil, s.asked && !err.Early:
+		return s.known
+	case err.Early, err.Line != "" && err.Code == "":
+		return nil
+	}
+	return s.opt.Known
+}
+
+// secure brings TLS up, in the way that was chosen.
+func (s *session) secure(ctx context.Context) *Error {
+	switch s.opt.TLS {
+	case TLSImplicit:
+		return s.startTLS(ctx)
+	case TLSStart:
+		return s.stls(ctx)
+	default:
+		return nil
+	}
+}
+
+// greeting is read once, before anything is sent or when first a reply is read.
+func (s *session) greeting() *Error {
+	if s.greeted {
+		return nil
+	}
+	if !s.early {
+		s.wire.owe(due{command: "greeting"})
+	}
+	s.greeted = true
+	err := s.reply("greeting")
+	s.welcome = s.said
+	return err
+}
+
+// capabilities asks what the server can do (RFC 2449 §5). One that doesn't know CAPA can nothing.
+func (s *session) capabilities() *Error {
+	s.send(step{due: due{command: "CAPA", multi: true, limit: maxListing}, line: "CAPA"})
+	_ = s.wire.flush()
+	lines, err := s.lines("CAPA")
+	if lost(err) {
+		return err
+	}
+	s.asked = true
+	s.learn(&Known{At: s.opt.Now(), Capabilities: bounded(lines)})
 	return nil
+}
+
+// enter logs in; with PIPELINING it asks by the way what there is.
+func (s *session) enter() *Error {
+	steps, err := s.login()
+	if err != nil {
+		return err
+	}
+	group := steps
+	if s.pipelining {
+		group = append(group, listing("LIST"), listing("UIDL"))
+		if s.speculate {
+			group = append(group, retrieval(1, s.opt.MaxBytes))
+		}
+	}
+	sent := 0
+	for i, st := range steps {
+		if i == sent {
+			sent += s.group(group[sent:])
+			s.ahead = sent > len(steps)
+		}
+		if err := s.greeting(); err != nil {
+			return err
+		}
+		if err := s.answer(st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// group sends what can be sent at once, and says how many steps that were.
+func (s *session) group(steps []step) (sent int) {
+	for _, st := range steps {
+		s.send(st)
+		sent++
+		if !s.pipelining || st.wait {
+			break
+		}
+	}
+	_ = s.wire.flush()
+	return sent
 }
 
 // stls asks for TLS without asking first whether there is any (RFC 2595 §4): a refusal ends the session either way. Nothing that was said
 // before is used after it.
 func (s *session) stls(ctx context.Context) *Error {
-	if err := s.command(due{command: "STLS"}, "STLS"); err != nil {
+	if !s.pipelining {
+		if err := s.greeting(); err != nil {
+			return err
+		}
+	}
+	s.send(simpleStep("STLS", "STLS"))
+	_ = s.wire.flush()
+	if err := s.greeting(); err != nil {
+		return err
+	}
+	if err := s.reply("STLS"); err != nil {
 		if err.Line != "" {
 			err.Temporary = false
 			err.Hint = "nothing is sent without TLS: check port and TLS mode (995 implicit, 110 starttls); something on the way may strip it"
@@ -89,56 +214,40 @@ func (s *session) startTLS(ctx context.Context) *Error {
 	return nil
 }
 
-func (s *session) login() *Error {
-	if s.opt.TLS == TLSNone && !s.opt.AllowPlainAuth {
-		return &Error{
-			Command: "USER", Err: errors.New("the password is not sent over a connection without TLS"),
-			Hint: "set TLS to implicit or starttls; only where the way is trusted, allow plain authentication",
-		}
-	}
-	if s.opt.User == "" || strings.ContainsAny(s.opt.User+s.opt.Password, "\r\n\x00") {
-		return &Error{Command: "USER", Err: errors.New("user or password can't be sent: no user, or a line end in one of them")}
-	}
-	for _, c := range []struct{ name, arg string }{{"USER", s.opt.User}, {"PASS", s.opt.Password}} {
-		if err := s.command(due{command: c.name}, c.name+" "+c.arg); err != nil {
-			err.Line = s.mask(err.Line)
-			return err
-		}
-	}
-	return nil
+// listing is a command that answers with lines about all messages.
+func listing(command string) step {
+	return step{due: due{command: command, multi: true, limit: maxListing}, line: command}
 }
 
-// mask keeps the password out of what is shown of a reply, should a server repeat it. A shorter one would show by what is masked.
-func (s *session) mask(line string) string {
-	if len(s.opt.Password) < 4 {
-		return line
-	}
-	return strings.ReplaceAll(line, s.opt.Password, "***")
+// retrieval of a message that has about that size.
+func retrieval(number int, size int64) step {
+	command := fmt.Sprintf("RETR %d", number)
+	return step{due: due{command: command, multi: true, limit: retrLimit(size)}, line: command}
 }
 
-// command sends a line and reads the status that answers it. *Error has a Line if the server said -ERR; else the connection is over.
-func (s *session) command(d due, line string) *Error {
-	if s.wire.err != nil {
-		return lostError(d.command, s.opt.Timeout, s.wire.err)
+func retrLimit(size int64) int64 { return retrFactor*size + retrSlack }
+
+// send has a command ready to leave. Only one goroutine sends at a time.
+func (s *session) send(st step) {
+	if !s.greeted && !s.early {
+		s.early = true
+		s.wire.owe(due{command: "greeting"})
 	}
-	s.wire.owe(d)
-	if err := s.conn.Send(line); err != nil {
-		// The server may have said why before it closed.
-		if _, err := s.conn.ReadOne(); err == nil || len(s.wire.statuses) > 0 {
-			return s.outcome(d.command, err)
-		}
-		return lostError(d.command, s.opt.Timeout, err)
-	}
+	s.wire.owe(st.due)
+	_ = s.conn.Send(st.line) // into memory
+}
+
+// reply reads the status that comes next. *Error has a Line if the server said -ERR; else the connection is over. The wire knows better
+// than go-pop3, whose errors don't tell a refusal from a connection that died, nor know what SASL says.
+func (s *session) reply(command string) *Error {
 	_, err := s.conn.ReadOne()
-	return s.outcome(d.command, err)
-}
-
-// outcome is what the next status says; err is why there may be none. The wire knows better than go-pop3, whose errors don't tell a
-// refusal from a connection that died.
-func (s *session) outcome(command string, err error) *Error {
 	status, there := s.wire.take()
 	if !there {
 		return lostError(command, s.opt.Timeout, err)
+	}
+	s.said = string(status)
+	if isChallenge(status) {
+		return nil
 	}
 	if ok, _ := parseStatus(status); !ok {
 		return refusal(command, status)
@@ -146,36 +255,40 @@ func (s *session) outcome(command string, err error) *Error {
 	return nil
 }
 
-// listing gives a command that answers with lines, and the lines.
-func (s *session) listing(command string) ([]string, *Error) {
-	text, err := s.text(due{command: command, multi: true, limit: maxListing}, command)
-	if err != nil {
+// lines reads a reply that has lines.
+func (s *session) lines(command string) ([]string, *Error) {
+	if err := s.reply(command); err != nil {
 		return nil, err
 	}
-	lines := strings.Split(text.String(), "\r\n")
+	var all bytes.Buffer
+	for {
+		piece, err := s.wire.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, lostError(command, s.opt.Timeout, err)
+		}
+		all.Write(piece)
+	}
+	lines := strings.Split(all.String(), "\r\n")
 	return lines[:len(lines)-1], nil
 }
 
-// retrieve gives the text of a message.
-func (s *session) retrieve(number int, size int64) (*bytes.Buffer, *Error) {
-	command := fmt.Sprintf("RETR %d", number)
-	return s.text(due{command: command, multi: true, limit: retrFactor*size + retrSlack}, command)
-}
-
-func (s *session) text(d due, line string) (*bytes.Buffer, *Error) {
-	if err := s.command(d, line); err != nil {
-		return nil, err
+// inquire is a command that answers with lines, sent now unless it was before.
+func (s *session) inquire(command string) ([]string, *Error) {
+	if !s.ahead {
+		s.send(listing(command))
+		_ = s.wire.flush()
 	}
-	text, err := s.conn.ReadAll()
-	if err != nil {
-		return nil, lostError(d.command, s.opt.Timeout, err)
-	}
-	return text, nil
+	return s.lines(command)
 }
 
 // simple gives a command that answers with a status only.
 func (s *session) simple(command string) *Error {
-	return s.command(due{command: command}, command)
+	s.send(simpleStep(command, command))
+	_ = s.wire.flush()
+	return s.reply(command)
 }
 
 // lost says that the connection can't be used any more: err is not just a -ERR.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -52,10 +53,18 @@ func (b *boxStore) Forget(ctx context.Context, uidls []string) error {
 	return b.call.s.opt.Queue.Forget(ctx, b.box.Account, uidls)
 }
 
-// Save returns nil only when the message and its UIDL are committed, in this
-// call or in one before. A message that has come in is kept even if the line has
-// gone meanwhile: its octets were paid for.
-func (b *boxStore) Save(ctx context.Context, uidl string, _ int64, body io.Reader) error {
+// Save says that a message is stored when it and its identity are committed, in
+// this call or in one before. A message that has come in is kept even if the line
+// has gone meanwhile: its octets were paid for.
+func (b *boxStore) Save(ctx context.Context, _ int64, body io.Reader, identity func() string, done func(error)) {
+	text, err := io.ReadAll(body)
+	if err == nil {
+		err = b.add(ctx, identity(), bytes.NewReader(text))
+	}
+	done(err)
+}
+
+func (b *boxStore) add(ctx context.Context, uidl string, body io.Reader) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
 	defer stop()
 	m, err := b.call.s.opt.Queue.Add(ctx, queue.Message{
