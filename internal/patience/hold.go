@@ -43,16 +43,22 @@ func (c *Conn) keep(b []byte) (all []byte, held int, kept bool) {
 		c.held = append(c.held, b...)
 		return nil, 0, true
 	}
-	if len(c.held) == 0 {
+	held = len(c.held)
+	if held == 0 {
 		return b, 0, false
 	}
-	all, held = append(c.held, b...), len(c.held)
-	c.held = nil
+	c.held = append(c.held, b...)
+	all, c.held = c.held, nil
 	return all, held, false
 }
 
 // letGo writes what is held. If that fails the Read it is for finds out as well, and may find first what the peer said before.
 func (c *Conn) letGo() {
+	if !c.holds() {
+		return // and doesn't wait for a Write that is under way, which may wait for this Read
+	}
+	c.order.Lock()
+	defer c.order.Unlock()
 	c.mu.Lock()
 	held := c.held
 	c.held = nil
@@ -60,4 +66,10 @@ func (c *Conn) letGo() {
 	if len(held) > 0 {
 		_, _ = c.write(held)
 	}
+}
+
+func (c *Conn) holds() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.held) > 0
 }

@@ -34,6 +34,7 @@ import (
 type Conn struct {
 	net.Conn
 
+	order    sync.Mutex // for writes, so that what is held leaves first
 	mu       sync.Mutex
 	patience time.Duration
 	writing  bool
@@ -80,6 +81,8 @@ func (c *Conn) Read(b []byte) (int, error) {
 // Write is net.Conn's; after silence its error is os.ErrDeadlineExceeded. One goroutine writes at a time (TLS sees to it for what it
 // adds itself).
 func (c *Conn) Write(b []byte) (int, error) {
+	c.order.Lock()
+	defer c.order.Unlock()
 	all, held, kept := c.keep(b)
 	if kept {
 		return len(b), nil

@@ -3,6 +3,7 @@ package pop3
 import (
 	"net"
 	"sync"
+	"time"
 )
 
 // cable is a pair of connected conns with room in between, as on a network: what is written is under way, not yet there. It counts the
@@ -18,7 +19,9 @@ type cable struct {
 type lane struct {
 	limit int
 	deaf  bool
-	moved int // octets that arrived; to be read after close
+	delay time.Duration // from one end to the other
+	moved int           // octets that arrived; to be read after close
+	group []string      // what was written at once; to be read after close
 }
 
 func newCable(up, down lane) *cable {
@@ -36,22 +39,28 @@ func newCable(up, down lane) *cable {
 }
 
 func (c *cable) lay(l *lane, from, to net.Conn, cut func()) {
-	room := make(chan []byte, 4096)
+	type load struct {
+		p       []byte
+		arrives time.Time
+	}
+	room := make(chan load, 4096)
 	c.all.Go(func() {
 		defer close(room)
 		for {
-			buf := make([]byte, 4096)
+			buf := make([]byte, 64<<10)
 			n, err := from.Read(buf)
 			if err != nil {
 				return
 			}
-			room <- buf[:n]
+			l.group = append(l.group, string(buf[:n]))
+			room <- load{buf[:n], time.Now().Add(l.delay)}
 		}
 	})
 	c.all.Go(func() {
 		dead := false
-		for p := range room {
-			broken := false
+		for load := range room {
+			p, broken := load.p, false
+			time.Sleep(time.Until(load.arrives))
 			if l.limit >= 0 && l.moved+len(p) >= l.limit {
 				p = p[:l.limit-l.moved]
 				broken = true

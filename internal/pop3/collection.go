@@ -12,7 +12,7 @@ import (
 // collection is one session with a box.
 type collection struct {
 	ctx context.Context
-	session
+	*session
 	store Store
 	berth *berth // at the Window, while messages are retrieved
 
@@ -148,21 +148,17 @@ func (c *collection) quit() *Error {
 		for _, st := range commands {
 			c.send(st)
 		}
-		// Beside the reading: a server may not read on before its replies are read.
-		var writing sync.WaitGroup
-		writing.Go(func() { _ = c.wire.flush() })
-		defer writing.Wait()
+		c.flush()
 	}
 	marked := 0
 	for i, st := range commands {
 		if !c.pipelining {
 			c.send(st)
-			_ = c.wire.flush()
+			c.flush()
 		}
 		err := c.reply(st.command)
 		switch {
 		case lost(err):
-			_ = c.wire.Close()
 			return err
 		case i == len(c.doomed):
 			c.quitted(marked, err)

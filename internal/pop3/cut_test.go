@@ -29,32 +29,59 @@ func boxes() map[string]func() *maildrop {
 	}
 }
 
-// The session is cut at every octet, each way, by a line that breaks and by one that goes deaf without saying so; then again, some
-// octets later, as a bad line will; then it is left alone. Each message must have come in once, whole, and be gone from the server.
-func TestCutAnywhere(t *testing.T) {
-	for name, box := range boxes() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				whole, _, _ := box().session(t.Context(), plain, newArchive(), uncut, uncut)
-				for _, deaf := range []bool{false, true} {
-					if deaf && name != "UIDL" {
-						continue // what differs between boxes doesn't depend on how a line fails
-					}
-					for n := range whole.up.moved + 1 {
-						cutThenCalm(t, box(), lane{limit: n, deaf: deaf}, uncut)
-					}
-					for n := range whole.down.moved + 1 {
-						cutThenCalm(t, box(), uncut, lane{limit: n, deaf: deaf})
-					}
-				}
-			})
-		})
+// manners are ways to collect that put different things on the line.
+func manners() map[string]func(opt *Options, d *maildrop, a *archive) {
+	return map[string]func(*Options, *maildrop, *archive){
+		"one by one": func(*Options, *maildrop, *archive) {},
+		"windowed": func(o *Options, d *maildrop, a *archive) {
+			*o = acquainted(*o)
+			d.capa, a.late, o.Window = pipelined, time.Second, NewWindow(40)
+			if d.answers["UIDL"] != "" {
+				o.Known.Capabilities = []string{"PIPELINING"}
+			}
+		},
+		"speculating": func(o *Options, d *maildrop, _ *archive) {
+			*o = acquainted(*o)
+			d.capa, o.Speculate = pipelined, true
+			if d.answers["UIDL"] != "" {
+				o.Known.Capabilities = []string{"PIPELINING"}
+			}
+		},
+		"met first": func(_ *Options, d *maildrop, a *archive) { d.capa, a.late = pipelined, time.Second },
 	}
 }
 
-func cutThenCalm(t *testing.T, d *maildrop, up, down lane) {
+// The session is cut at every octet, each way, by a line that breaks and by one that goes deaf without saying so; then again, some
+// octets later, as a bad line will; then it is left alone. Each message must have come in once, whole, and be gone from the server.
+func TestCutAnywhere(t *testing.T) {
+	for manner, set := range manners() {
+		for name, box := range boxes() {
+			t.Run(manner+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					d, a, opt := box(), newArchive(), plain
+					set(&opt, d, a)
+					whole, _, _ := d.session(t.Context(), opt, a, uncut, uncut)
+					for _, deaf := range []bool{false, true} {
+						if deaf && (name != "UIDL" || manner == "met first") {
+							continue // what differs there doesn't depend on how a line fails
+						}
+						for n := range whole.up.moved + 1 {
+							cutThenCalm(t, box(), set, lane{limit: n, deaf: deaf}, uncut)
+						}
+						for n := range whole.down.moved + 1 {
+							cutThenCalm(t, box(), set, uncut, lane{limit: n, deaf: deaf})
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+func cutThenCalm(t *testing.T, d *maildrop, set func(*Options, *maildrop, *archive), up, down lane) {
 	want, a, opt := three(), newArchive(), plain
+	set(&opt, d, a)
 	later := func(l lane, by int) lane {
 		if l.limit >= 0 {
 			l.limit += by
@@ -62,17 +89,22 @@ func cutThenCalm(t *testing.T, d *maildrop, up, down lane) {
 		return l
 	}
 	for _, by := range []int{0, 13} {
-		opt.Now = func() time.Time { return time.Unix(int64(by), 0) } // begins the round elsewhere
 		_, report, err := d.session(t.Context(), opt, a, later(up, by), later(down, by))
 		if err == nil && len(report.Problems) == 0 && report.Listed > 0 && report.Deleted+len(d.mails) != report.Listed {
 			t.Errorf("%+v, and %d are left", report, len(d.mails))
 		}
+		if o := opt.Window; o != nil && o.Outstanding() != 0 {
+			t.Errorf("%d octets are outstanding in an empty window", o.Outstanding())
+		}
+		opt.Known, opt.Waiting = report.Known, report.Waiting
 	}
 	delete(d.answers, "DELE 2")
 	for range 2 {
-		if _, _, err := d.session(t.Context(), plain, a, uncut, uncut); err != nil {
-			t.Error(err)
+		_, report, err := d.session(t.Context(), opt, a, uncut, uncut)
+		if err != nil || len(report.Waiting) > 0 {
+			t.Errorf("%+v, %v", report, err)
 		}
+		opt.Known, opt.Waiting = report.Known, report.Waiting
 	}
 	if len(d.mails) != 0 || len(a.seen) != 0 || !a.holds(want) {
 		t.Fatalf("cut at %d (deaf %v) up, %d (deaf %v) down: %d left, seen %v, saved %q",
@@ -86,7 +118,7 @@ func TestCutUnderTLS(t *testing.T) {
 	for _, mode := range []TLSMode{TLSImplicit, TLSStart} {
 		synctest.Test(t, func(t *testing.T) {
 			d, a := &maildrop{mails: three()}, newArchive()
-			opt := trusting(t, d, mode)
+			opt := acquainted(trusting(t, d, mode))
 			whole, _, err := d.session(t.Context(), opt, a, uncut, uncut)
 			if err != nil {
 				t.Fatal(err)
@@ -126,7 +158,7 @@ func through(t *testing.T, reply string) (string, error) {
 	}
 	s.send(listing("LIST"))
 	s.wire.bound(1000)
-	_ = s.wire.flush()
+	s.flush()
 	if err := s.reply("LIST"); err != nil {
 		return "", err
 	}
@@ -135,7 +167,7 @@ func through(t *testing.T, reply string) (string, error) {
 }
 
 // patient is a session that wasn't begun.
-func patient(conn net.Conn) (session, error) {
+func patient(conn net.Conn) (*session, error) {
 	opt := plain
 	opt.Timeout = time.Minute
 	return newSession(conn, opt)

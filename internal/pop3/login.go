@@ -140,7 +140,7 @@ func (s *session) rejected(st step) *Error {
 	}
 	if !s.ahead {
 		s.send(simpleStep(st.command, ""))
-		_ = s.wire.flush()
+		s.flush()
 	}
 	refused := s.reply(st.command)
 	if refused == nil {

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ type mail struct{ uidl, text string }
 type maildrop struct {
 	mails   []mail
 	answers map[string]string // by the whole command line, or by its verb; "greeting". The line end is added. "HANGUP" closes, "MUTE" says nothing
+	capa    string // to CAPA; "": not known
 	cert    *tls.Certificate
 
 	mu       sync.Mutex
@@ -62,6 +64,8 @@ func (d *maildrop) serve(conn net.Conn) {
 			conn = tls.Server(conn, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*d.cert}})
 			r = bufio.NewReader(conn)
 			continue
+		case verb == "AUTH":
+			answer = d.auth(arg, r, conn)
 		case verb == "QUIT":
 			d.delete(marked)
 			answer = "+OK bye"
@@ -76,7 +80,15 @@ func (d *maildrop) serve(conn net.Conn) {
 
 func (d *maildrop) transact(verb, arg string, marked map[int]bool) string {
 	n, _ := strconv.Atoi(arg)
+	without := "" // RFC 2449 §6.8
+	if strings.HasPrefix(d.answers["UIDL"], "-ERR") {
+		without = "UIDL\r\n"
+	}
 	switch {
+	case verb == "CAPA" && d.capa != "":
+		return strings.Replace(d.capa, without, "", 1)
+	case verb == "APOP" && arg == "office 3f18b52881e44c0cc6067f46e0ced7bc":
+		return "+OK locked"
 	case verb == "USER":
 		return "+OK"
 	case verb == "PASS" && arg != "secret":
@@ -103,6 +115,33 @@ func (d *maildrop) transact(verb, arg string, marked map[int]bool) string {
 		return "+OK marked"
 	}
 	return "-ERR what?"
+}
+
+// auth is SASL (RFC 5034), with the response in the line or asked for.
+func (d *maildrop) auth(arg string, r *bufio.Reader, conn net.Conn) string {
+	line := func(challenge string) string {
+		d.say(conn, "+ "+challenge)
+		line, _ := r.ReadString('\n')
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.commands = append(d.commands, strings.TrimSuffix(line, "\r\n"))
+		return strings.TrimSuffix(line, "\r\n")
+	}
+	mechanism, response, initial := strings.Cut(arg, " ")
+	if !initial {
+		response = line("")
+	}
+	text, _ := base64.StdEncoding.DecodeString(response)
+	token, bearer := strings.CutPrefix(string(text), "user=office\x01auth=Bearer ")
+	switch {
+	case mechanism == "PLAIN" && string(text) == "\x00office\x00secret":
+		return "+OK locked"
+	case mechanism == "XOAUTH2" && bearer && strings.HasPrefix(token, "good") && strings.HasSuffix(token, "\x01\x01"):
+		return "+OK locked"
+	case mechanism == "XOAUTH2":
+		_ = line(base64.StdEncoding.EncodeToString([]byte(`{"status":"400"}`)))
+	}
+	return "-ERR [AUTH] " + response + " is not it"
 }
 
 func (d *maildrop) delete(marked map[int]bool) {

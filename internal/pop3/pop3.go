@@ -196,6 +196,7 @@ func Collect(ctx context.Context, conn net.Conn, opt Options, store Store) (Repo
 		_ = conn.Close()
 		return Report{}, &Error{Command: "configuration", Err: err} // it has read nothing but our own greeting
 	}
+	defer session.writing.Wait()
 	defer func() { _ = session.wire.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = session.wire.Close() })()
 	seen, err := store.Seen()

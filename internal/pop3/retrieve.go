@@ -79,7 +79,7 @@ func (c *collection) ask(sent chan<- *message) {
 			c.send(retrieval(m.number, m.size))
 			sent <- m
 		}
-		_ = c.wire.flush()
+		_ = c.wire.flush() // this is beside the reading already
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 
 	"github.com/knadh/go-pop3"
 )
@@ -37,6 +38,7 @@ type session struct {
 	ahead      bool   // LIST, UIDL, and RETR 1 if speculate, were sent with the log-in
 	said       string // the last status line
 	welcome    string // the greeting
+	writing    sync.WaitGroup
 	secret     string
 	secrets    []string // in every form in which they are sent
 }
@@ -47,10 +49,10 @@ type dialer struct{ conn net.Conn }
 func (d dialer) Dial(string, string) (net.Conn, error) { return d.conn, nil }
 
 // newSession takes conn over. Nothing is sent or read yet.
-func newSession(conn net.Conn, opt Options) (session, error) {
+func newSession(conn net.Conn, opt Options) (*session, error) {
 	w := newWire(conn, opt.Timeout)
 	c, err := pop3.New(pop3.Opt{Dialer: dialer{w}}).NewConn()
-	return session{wire: w, conn: c, opt: opt}, err
+	return &session{wire: w, conn: c, opt: opt}, err
 }
 
 // open is everything up to a box that is locked for us, and what is sent along with it.
@@ -125,7 +127,7 @@ func (s *session) greeting() *Error {
 // capabilities asks what the server can do (RFC 2449 §5). One that doesn't know CAPA can nothing.
 func (s *session) capabilities() *Error {
 	s.send(step{due: due{command: "CAPA", multi: true, limit: maxListing}, line: "CAPA"})
-	_ = s.wire.flush()
+	s.flush()
 	lines, err := s.lines("CAPA")
 	if lost(err) {
 		return err
@@ -173,7 +175,7 @@ func (s *session) group(steps []step) (sent int) {
 			break
 		}
 	}
-	_ = s.wire.flush()
+	s.flush()
 	return sent
 }
 
@@ -186,7 +188,7 @@ func (s *session) stls(ctx context.Context) *Error {
 		}
 	}
 	s.send(simpleStep("STLS", "STLS"))
-	_ = s.wire.flush()
+	s.flush()
 	if err := s.greeting(); err != nil {
 		return err
 	}
@@ -201,6 +203,7 @@ func (s *session) stls(ctx context.Context) *Error {
 }
 
 func (s *session) startTLS(ctx context.Context) *Error {
+	s.writing.Wait()
 	err := s.wire.startTLS(ctx, s.opt.TLSConfig)
 	switch {
 	case errors.Is(err, errUnbidden):
@@ -229,12 +232,19 @@ func retrLimit(size int64) int64 { return retrFactor*size + retrSlack }
 
 // send has a command ready to leave. Only one goroutine sends at a time.
 func (s *session) send(st step) {
+	s.writing.Wait()
 	if !s.greeted && !s.early {
 		s.early = true
 		s.wire.owe(due{command: "greeting"})
 	}
 	s.wire.owe(st.due)
 	_ = s.conn.Send(st.line) // into memory
+}
+
+// flush sends what is ready, beside the reading: a server may not read on before its greeting or its replies are read.
+func (s *session) flush() {
+	s.writing.Wait()
+	s.writing.Go(func() { _ = s.wire.flush() })
 }
 
 // reply reads the status that comes next. *Error has a Line if the server said -ERR; else the connection is over. The wire knows better
@@ -279,16 +289,9 @@ func (s *session) lines(command string) ([]string, *Error) {
 func (s *session) inquire(command string) ([]string, *Error) {
 	if !s.ahead {
 		s.send(listing(command))
-		_ = s.wire.flush()
+		s.flush()
 	}
 	return s.lines(command)
-}
-
-// simple gives a command that answers with a status only.
-func (s *session) simple(command string) *Error {
-	s.send(simpleStep(command, command))
-	_ = s.wire.flush()
-	return s.reply(command)
 }
 
 // lost says that the connection can't be used any more: err is not just a -ERR.
