@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,6 +42,9 @@ func (c *collection) run() *Error {
 		return err
 	}
 	if err := c.list(); err != nil {
+		if c.early && errors.Is(err, errNotPOP3) { // it may have lost a command, so that later replies were taken for earlier ones
+			err.Early, c.report.Known = true, nil
+		}
 		return err
 	}
 	if err := c.retrieve(); err != nil {

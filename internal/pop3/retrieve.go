@@ -114,9 +114,9 @@ func (c *collection) receive(m *message, slots chan struct{}) *Error {
 	return nil
 }
 
-// passFence is the answer to RETR 0, a message that no box has (RFC 1939 §1 counts from 1). It is sent after a RETR was refused while
-// others were under way: a -ERR that answers nothing, of a server that says good-bye or errs, would have every later message taken
-// for the one behind it, and that one deleted unseen. If RETR 0 is refused as well, each reply had its command.
+// passFence is the answer to RETR 0, a message that no box has (RFC 1939 §3 counts from 1). It is sent after a RETR was refused, once all
+// that was under way is here: a -ERR that answers nothing, of a server that says good-bye or errs, would have every later message
+// taken for the one behind it, and that one deleted unseen. If RETR 0 is refused as well, each reply had its command.
 func (c *collection) passFence(m *message, err *Error) *Error {
 	switch {
 	case lost(err):

@@ -74,8 +74,8 @@ func (s *session) open(ctx context.Context) *Error {
 	if err == nil {
 		err = s.enter()
 	}
-	if err != nil && s.early && (err.Command == "greeting" && err.Code == "" || lost(err) && err.Temporary) {
-		err.Early = true
+	if err != nil && s.early {
+		err.Early = err.Command == "greeting" && err.Code == "" || lost(err) && err.Temporary
 	}
 	return err
 }

@@ -1,10 +1,13 @@
 package pop3
 
 import (
-	"context"
-	"slices"
 	"sync"
+	"time"
 )
+
+// stallLimit is how long nothing arrives before what is under way in one box doesn't hold up another. Only a server that has got stuck
+// is silent for so long while the line is good; where the line itself is, that much more is queued than should be.
+const stallLimit = 20 * time.Second
 
 // mostFlying is how many messages of a box are asked for and not yet there, at most. It is for memory, here and in the server, which has
 // to keep the commands somewhere: 256 of them are 2.5 kB.
@@ -18,13 +21,18 @@ const mostFlying = 256
 // costs all that was retrieved. It grants as long as fewer octets are under way than the limit; so a message larger than the
 // limit comes too, and at most one message is queued behind it.
 //
+// Octets that don't come for 20 s while other boxes wait don't count any more until some do, so that a server that got stuck keeps only
+// its own box waiting.
+//
 // A Window is safe for concurrent use. It starts no goroutine, and holds nothing of a box that has left.
 type Window struct {
 	mu      sync.Mutex
 	limit   int64
-	out     int64 // asked for and not yet here, of all berths
+	out     int64 // asked for and not yet here, of all berths that are not stalled
 	stopped bool
 	berths  []*berth
+	moved   time.Time   // when octets arrived last, or were asked for after none were under way
+	watch   *time.Timer // for a stall; nil while nothing is held up
 }
 
 // NewWindow makes a Window with a limit in octets: what the line carries in a round trip, and some more. Zero or less: no limit.
@@ -58,14 +66,13 @@ func (w *Window) Stop() {
 
 // grant asks for all that may be asked for now.
 func (w *Window) grant() {
-	for !w.stopped && (w.limit <= 0 || w.out < w.limit) {
-		var best *berth
-		for _, b := range w.berths {
-			if b.ready() && (best == nil || b.before(best)) {
-				best = b
-			}
-		}
+	for !w.stopped {
+		best := w.best()
 		if best == nil {
+			return
+		}
+		if w.limit > 0 && w.out >= w.limit {
+			w.lookOut()
 			return
 		}
 		m := best.wants[0]
@@ -76,210 +83,33 @@ func (w *Window) grant() {
 	}
 }
 
-// berth is the place of a box at a Window. All of it is guarded by the Window's mutex.
-type berth struct {
-	w       *Window
-	most    int  // flying at once
-	urgent  bool // comes before boxes that are not
-	wants   []*message
-	granted []*message // not taken by next yet
-	flying  []*message // granted and not finished, in the order of their commands
-	fence   *message   // see doubt
-	fenced  bool       // nothing is granted
-	gone    bool
-	wake    chan struct{} // that something has changed for next; holds one
+// best is the box that has the message to come next, if any may.
+func (w *Window) best() (best *berth) {
+	for _, b := range w.berths {
+		if b.ready() && (best == nil || b.before(best)) {
+			best = b
+		}
+	}
+	return best
 }
 
-// join gives a box its place. most is how many messages may be under way at once; ahead, unless nil, is one of wants that is under way
-// already.
-func (w *Window) join(wants []*message, most int, ahead *message) *berth {
-	b := &berth{w: w, most: most, wake: make(chan struct{}, 1)}
-	b.urgent = slices.ContainsFunc(wants, func(m *message) bool { return m.uidl == "" })
-	b.wants = slices.DeleteFunc(slices.Clone(wants), func(m *message) bool { return m == ahead })
-	slices.SortStableFunc(b.wants, (*message).compare)
+// lookOut waits for a stall while a box is held up.
+func (w *Window) lookOut() {
+	if w.watch == nil {
+		w.watch = time.AfterFunc(time.Until(w.moved.Add(stallLimit)), w.look)
+	}
+}
+
+// look lets others go on where nothing arrives.
+func (w *Window) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.berths = append(w.berths, b)
-	if ahead != nil {
-		b.fly(ahead)
+	w.watch = nil
+	if time.Since(w.moved) >= stallLimit {
+		for _, b := range w.berths {
+			b.stall(len(b.flying) > 0)
+		}
+		w.moved = time.Now()
 	}
 	w.grant()
-	return b
-}
-
-func (b *berth) fly(m *message) {
-	m.left = m.size
-	b.w.out += m.left
-	b.flying = append(b.flying, m)
-}
-
-func (b *berth) nudge() {
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
-
-// ready says that the first of wants may be granted, as far as the box goes. A message at which a session has died is asked for alone, so
-// that next time it is known which it was, and nothing dies with it.
-func (b *berth) ready() bool {
-	switch {
-	case len(b.wants) == 0, b.fenced, len(b.flying) >= b.most:
-		return false
-	case len(b.flying) > 0:
-		return b.wants[0].tried == 0 && b.flying[0].tried == 0
-	}
-	return true
-}
-
-// before says which of two boxes that are ready is served.
-func (b *berth) before(other *berth) bool {
-	if b.urgent != other.urgent {
-		return b.urgent
-	}
-	return b.wants[0].compare(other.wants[0]) < 0
-}
-
-// next waits for what is granted; nil when that is nothing more, as all is there, or the Window stopped, or the box left, or ctx ended.
-func (b *berth) next(ctx context.Context) []*message {
-	for {
-		granted, over := b.take()
-		if len(granted) > 0 || over {
-			return granted
-		}
-		select {
-		case <-b.wake:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (b *berth) take() (granted []*message, over bool) {
-	b.w.mu.Lock()
-	defer b.w.mu.Unlock()
-	granted, b.granted = b.granted, nil
-	idle := len(b.flying) == 0 && len(granted) == 0
-	return granted, b.gone || idle && (b.w.stopped || len(b.wants) == 0)
-}
-
-// untake gives back what was granted and not taken, but for the fence.
-func (b *berth) untake() {
-	b.granted = slices.DeleteFunc(b.granted, func(m *message) bool {
-		if m == b.fence {
-			return false
-		}
-		b.land(m)
-		b.wants = append(b.wants, m)
-		return true
-	})
-	slices.SortStableFunc(b.wants, (*message).compare)
-}
-
-// land ends the flight of a message.
-func (b *berth) land(m *message) {
-	if i := slices.Index(b.flying, m); i >= 0 {
-		b.w.out -= m.left
-		m.left = 0
-		b.flying = slices.Delete(b.flying, i, i+1)
-	}
-}
-
-// arrived says that octets of a message have come.
-func (b *berth) arrived(m *message, octets int) {
-	b.w.mu.Lock()
-	defer b.w.mu.Unlock()
-	n := min(int64(octets), m.left)
-	if n > 0 && !b.gone {
-		m.left -= n
-		b.w.out -= n
-		b.w.grant()
-	}
-}
-
-// finish says that nothing more will come of a message.
-func (b *berth) finish(m *message) {
-	b.w.mu.Lock()
-	defer b.w.mu.Unlock()
-	b.land(m)
-	if m == b.fence {
-		b.fence, b.fenced = nil, false
-	}
-	b.settle()
-}
-
-// settle goes on after a message has landed.
-func (b *berth) settle() {
-	switch {
-	case b.gone:
-		return
-	case b.fence != nil && len(b.flying) == 0: // all that was under way is here: now the fence itself
-		b.granted = append(b.granted, b.fence)
-		b.fly(b.fence)
-	default:
-		b.w.grant()
-	}
-	b.nudge()
-}
-
-// doubt puts a fence behind the messages under way: they are suspect, and nothing is granted before fence is finished. Without any under
-// way there is nothing to doubt. It is called when m was answered and hasn't been finished yet.
-func (b *berth) doubt(m, fence *message) {
-	b.w.mu.Lock()
-	defer b.w.mu.Unlock()
-	b.untake()
-	if b.fenced || len(b.flying) < 2 || m == b.fence {
-		return
-	}
-	b.fence, b.fenced = fence, true
-	for _, other := range b.flying {
-		other.suspect = other != m
-	}
-}
-
-// suspects says whether m was under way when there was doubt.
-func (b *berth) suspects(m *message) bool {
-	b.w.mu.Lock()
-	defer b.w.mu.Unlock()
-	return m.suspect
-}
-
-// again puts a suspect message back, to be asked for once more.
-func (b *berth) again(m *message) {
-	b.w.mu.Lock()
-	defer b.w.mu.Unlock()
-	b.land(m)
-	m.suspect = false
-	b.wants = append(b.wants, m)
-	slices.SortStableFunc(b.wants, (*message).compare)
-	b.settle()
-}
-
-// abandon asks for nothing more in this box, and says for how many messages it would have.
-func (b *berth) abandon() int {
-	b.w.mu.Lock()
-	defer b.w.mu.Unlock()
-	b.untake()
-	n := len(b.wants)
-	b.wants = nil
-	b.nudge()
-	return n
-}
-
-// leave gives back all that is under way. It may be called more than once.
-func (b *berth) leave() {
-	b.w.mu.Lock()
-	defer b.w.mu.Unlock()
-	if b.gone {
-		return
-	}
-	b.gone = true
-	b.granted, b.wants = nil, nil
-	for _, m := range b.flying {
-		b.w.out -= m.left
-	}
-	b.flying = nil
-	b.w.berths = slices.DeleteFunc(b.w.berths, func(other *berth) bool { return other == b })
-	b.nudge()
-	b.w.grant()
 }
