@@ -47,7 +47,7 @@ func (c *cable) lay(l *lane, from, to net.Conn, cut func()) {
 	c.all.Go(func() {
 		defer close(room)
 		for {
-			buf := make([]byte, 64<<10)
+			buf := make([]byte, 4096)
 			n, err := from.Read(buf)
 			if err != nil {
 				return

@@ -310,6 +310,12 @@ type script struct {
 
 func (s *script) SetReadDeadline(time.Time) error { return nil }
 
+func (s *script) SetWriteDeadline(time.Time) error { return nil }
+
+func (s *script) Write(p []byte) (int, error) { return len(p), nil }
+
+func (s *script) Close() error { return nil }
+
 func (s *script) Read(p []byte) (int, error) {
 	if len(s.rest) == 0 {
 		return 0, io.EOF
