@@ -17,8 +17,8 @@ type berth struct {
 	fence   *message   // see doubt
 	fenced  bool       // nothing is granted
 	gone    bool
-	rest    int64 // octets under way
-	stalled bool  // and they don't count, as they don't come
+	rest    int64         // octets under way
+	stalled bool          // and they don't count, as they don't come
 	wake    chan struct{} // that something has changed for next; holds one
 }
 

@@ -149,6 +149,9 @@ func (s *session) rejected(st step) *Error {
 	if refused.Line != "" {
 		refused.Line += " (" + legible(reason) + ")"
 	}
+	if !refused.Temporary && s.opt.Mechanism == MechanismXOAUTH2 {
+		refused.Hint = "the access token was refused: sign in at the provider again, and allow POP3 there"
+	}
 	return refused
 }
 

@@ -31,7 +31,7 @@ type mail struct{ uidl, text string }
 type maildrop struct {
 	mails   []mail
 	answers map[string]string // by the whole command line, or by its verb; "greeting". The line end is added. "HANGUP" closes, "MUTE" says nothing
-	capa    string // to CAPA; "": not known
+	capa    string            // to CAPA; "": not known
 	cert    *tls.Certificate
 
 	mu       sync.Mutex

@@ -162,13 +162,13 @@ type Store interface {
 }
 
 // Report is what a session did. Every message listed is counted in exactly one of Collected, Skipped, TooBig and Failed, when the
-// session came to its end.
+// session came to its end; but for those that weren't asked for as the Window was stopped, which are in Waiting only.
 type Report struct {
 	Listed    int // messages in the box
 	Collected int // retrieved and saved
 	Skipped   int // saved by an earlier session, and not again
 	TooBig    int // larger than MaxBytes, left on the server
-	Failed    int // could not be retrieved or saved, see Problems; tried again next time
+	Failed    int // could not be retrieved or saved, see Problems; in Waiting, and tried again next time
 	// Deleted is how many the server confirmed to have deleted, by its reply to QUIT. Left is how many of those collected or
 	// skipped stay there on purpose, by LeaveDays.
 	Deleted, Left int
