@@ -202,7 +202,7 @@ func (c *collection) gone() []string {
 		nameless = nameless || e.uidl == "" && e.size > c.opt.MaxBytes
 	}
 	for _, m := range c.fresh {
-		nameless = nameless || m.uidl == "" && !m.whole
+		nameless = nameless || m.uidl == "" && !m.read
 	}
 	var gone []string
 	for id := range c.seen {

@@ -36,7 +36,7 @@ type message struct {
 	suspect bool  // the reply that comes for it may be another one's
 
 	// The collection's, under its mutex.
-	whole  bool // all of it was given to the Store
+	read   bool // its identity by content is known
 	failed bool // and counted so
 	saved  bool
 }

@@ -182,7 +182,7 @@ func (c *collection) done(b *body, err error) {
 	switch {
 	case b.broken:
 		return // the connection ended; that is told
-	case err == nil && !m.whole:
+	case err == nil && !b.whole:
 		err = errNotRead
 	}
 	if err == nil {
@@ -224,7 +224,8 @@ type body struct {
 	octets int64
 	end    error // io.EOF, or the connection's
 
-	broken bool // end is the connection's; guarded by the collection's mutex
+	// Guarded by the collection's mutex: how it ended, once it has.
+	whole, broken bool
 }
 
 // Read is io.Reader's.
@@ -268,7 +269,8 @@ func (b *body) finish() {
 		b.sum = b.hash.Sum(nil)
 		c.met[contentIdentity(b.m.uidl, b.sum)] = true
 	}
-	b.m.whole = b.hash != nil || b.m.identity != ""
+	b.whole = true
+	b.m.read = b.m.read || b.sum != nil
 }
 
 // drain reads what the Store left.
