@@ -2,8 +2,10 @@ package peers_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"testing"
@@ -37,23 +39,28 @@ func open(t *testing.T, address string, opt relay.Options) *relay.Client {
 	return c
 }
 
-// send sends a message, and wants the connection to live on.
-func send(t *testing.T, c *relay.Client, body []byte, to ...string) []relay.Result {
-	t.Helper()
-	results, err := c.Send(t.Context(), relay.Message{
-		From: "ann@office.example", To: to, Size: int64(len(body)), EightBit: true, Body: bytes.NewReader(body),
-	})
-	if err != nil {
-		t.Fatal(err)
+// note is a message from ann with a body.
+func note(body []byte, to ...string) *relay.Message {
+	return &relay.Message{
+		From: "ann@office.example", To: to, Size: int64(len(body)), EightBit: true,
+		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
 	}
-	return results
 }
 
-func quit(t *testing.T, c *relay.Client) {
+// drain sends messages over one connection, and wants it to end in order.
+func drain(t *testing.T, c *relay.Client, messages ...*relay.Message) (all [][]relay.Result) {
 	t.Helper()
-	if err := c.Quit(t.Context()); err != nil {
-		t.Errorf("QUIT: %v", err)
+	left := messages
+	err := c.Drain(t.Context(), func(context.Context) (m *relay.Message) {
+		if len(left) > 0 {
+			m, left = left[0], left[1:]
+		}
+		return m
+	}, func(_ *relay.Message, results []relay.Result) { all = append(all, results) })
+	if err != nil || len(all) != len(messages) {
+		t.Fatalf("%d of %d messages were sent: %v", len(all), len(messages), err)
 	}
+	return all
 }
 
 func bodies(mail []peers.Mail) [][]byte {
@@ -82,14 +89,15 @@ func TestRelayToPostfix(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c := open(t, test.address, test.opt)
+			var notes []*relay.Message
 			for _, body := range letters() {
-				for _, r := range send(t, c, body, "bob@far.example") {
-					if r.Err != nil {
-						t.Errorf("%s: %v", r.To, r.Err)
-					}
+				notes = append(notes, note(body, "bob@far.example"))
+			}
+			for _, r := range slices.Concat(drain(t, c, notes...)...) {
+				if r.Err != nil {
+					t.Errorf("%s: %v", r.To, r.Err)
 				}
 			}
-			quit(t, c)
 			arrived := smarthost.Mail()[before:]
 			before += len(arrived)
 			eachOnce(t, "arrived", bodies(arrived), letters())
@@ -111,7 +119,12 @@ func TestRelayRefusedRecipients(t *testing.T) {
 	})
 	c := open(t, smarthost.SMTP, relay.Options{TLS: relay.TLSNone})
 	body := letter(1, "To some of you.\r\n")
-	results := send(t, c, body, "a@far.example", "nobody@far.example", "b@far.example", "later@far.example", "c@far.example")
+	after := letter(3, "After that.\r\n")
+	all := drain(t, c,
+		note(body, "a@far.example", "nobody@far.example", "b@far.example", "later@far.example", "c@far.example"),
+		note(letter(2, "To nobody.\r\n"), "nobody@far.example", "later@far.example"),
+		note(after, "a@far.example"))
+	results := all[0]
 	want := []struct {
 		code      int
 		temporary bool
@@ -127,14 +140,11 @@ func TestRelayRefusedRecipients(t *testing.T) {
 		}
 	}
 	// With nobody left to go to, there is nothing to send; the connection lives on.
-	for _, r := range send(t, c, letter(2, "To nobody.\r\n"), "nobody@far.example", "later@far.example") {
+	for _, r := range all[1] {
 		if r.Err == nil {
 			t.Errorf("%s was accepted", r.To)
 		}
 	}
-	after := letter(3, "After that.\r\n")
-	send(t, c, after, "a@far.example")
-	quit(t, c)
 	mail := smarthost.Mail()
 	eachOnce(t, "arrived", bodies(mail), [][]byte{body, after})
 	if to := mail[0].To; !slices.Equal(to, []string{"a@far.example", "b@far.example", "c@far.example"}) {
@@ -151,12 +161,11 @@ func TestRelayFiftyRecipients(t *testing.T) {
 		to = append(to, fmt.Sprintf("r%02d@far.example", i))
 	}
 	body := letter(1, text(5000))
-	for _, r := range send(t, c, body, to...) {
+	for _, r := range drain(t, c, note(body, to...))[0] {
 		if r.Err != nil {
 			t.Errorf("%s: %v", r.To, r.Err)
 		}
 	}
-	quit(t, c)
 	mail := smarthost.Mail()
 	if len(mail) != 1 || !slices.Equal(mail[0].To, to) || !bytes.Equal(mail[0].Body, body) {
 		t.Errorf("%d transactions arrived, want one with all fifty", len(mail))
@@ -191,11 +200,10 @@ func TestRelayRefusals(t *testing.T) {
 
 	// Too big, and small enough.
 	c := open(t, smarthost.SMTP, relay.Options{TLS: relay.TLSNone})
-	if r := send(t, c, letter(1, text(30_000)), "bob@far.example")[0]; !errors.As(r.Err, &refused) || refused.Temporary {
+	small := letter(2, text(10_000))
+	all := drain(t, c, note(letter(1, text(30_000)), "bob@far.example"), note(small, "bob@far.example"))
+	if r := all[0][0]; !errors.As(r.Err, &refused) || refused.Temporary {
 		t.Errorf("too big: %v", r.Err)
 	}
-	small := letter(2, text(10_000))
-	send(t, c, small, "bob@far.example")
-	quit(t, c)
 	eachOnce(t, "arrived", bodies(smarthost.Mail()), [][]byte{small})
 }

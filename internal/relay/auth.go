@@ -13,9 +13,18 @@ import (
 // maxCommandLine is RFC 5321 §4.5.3.1.4; an initial response that doesn't fit waits for the server's go-ahead (RFC 4954 §4).
 const maxCommandLine = 512
 
+// mayLogIn says whether the password may go over this connection.
+func (c *Client) mayLogIn() bool { return c.opt.TLS != TLSNone || c.opt.AllowPlainAuth }
+
+// plain is AUTH PLAIN with its initial response, without the line's end; not ok if that doesn't fit into a line.
+func (c *Client) plain() (line string, ok bool) {
+	line = "AUTH " + sasl.Plain + " " + encode([]byte("\x00"+c.opt.User+"\x00"+c.opt.Password))
+	return line, len(line)+len("\r\n") <= maxCommandLine
+}
+
 // authenticate logs in with PLAIN, which costs one round trip, else with LOGIN, which costs three.
 func (c *Client) authenticate() *Error {
-	if c.opt.TLS == TLSNone && !c.opt.AllowPlainAuth {
+	if !c.mayLogIn() {
 		return &Error{
 			Command: "AUTH", Err: errors.New("the password is not sent over a connection without TLS"),
 			Hint: "set TLS to implicit or starttls; only where the way is trusted, allow plain authentication",
@@ -65,11 +74,15 @@ func (c *Client) login(client sasl.Client, early bool) *Error {
 		return failure
 	}
 	if rep.class() != 2 {
-		e := replyError(command, rep)
-		e.Line = c.mask(e.Line)
-		return e
+		return c.refusedLogin(command, rep)
 	}
 	return nil
+}
+
+func (c *Client) refusedLogin(command string, rep reply) *Error {
+	e := replyError(command, rep)
+	e.Line = c.mask(e.Line)
+	return e
 }
 
 func (c *Client) respond(client sasl.Client, rep reply) ([]byte, error) {

@@ -3,6 +3,7 @@ package relay
 import (
 	"net"
 	"sync"
+	"time"
 )
 
 // cable is a pair of connected conns with room in between, as on a network: what is written is under way, not yet there. It counts the
@@ -17,6 +18,7 @@ type cable struct {
 // more on this lane while whoever writes to it notices nothing.
 type lane struct {
 	limit int
+	delay time.Duration // that each octet takes
 	deaf  bool
 	moved int // octets that arrived; to be read after close
 }
@@ -36,7 +38,11 @@ func newCable(up, down lane) *cable {
 }
 
 func (c *cable) lay(l *lane, from, to net.Conn, cut func()) {
-	room := make(chan []byte, 4096)
+	type parcel struct {
+		octets []byte
+		due    time.Time
+	}
+	room := make(chan parcel, 4096)
 	c.all.Go(func() {
 		defer close(room)
 		for {
@@ -45,13 +51,16 @@ func (c *cable) lay(l *lane, from, to net.Conn, cut func()) {
 			if err != nil {
 				return
 			}
-			room <- buf[:n]
+			room <- parcel{buf[:n], time.Now().Add(l.delay)}
 		}
 	})
 	c.all.Go(func() {
 		dead := false
-		for p := range room {
-			broken := false
+		for parcel := range room {
+			if l.delay > 0 {
+				time.Sleep(time.Until(parcel.due))
+			}
+			p, broken := parcel.octets, false
 			if l.limit >= 0 && l.moved+len(p) >= l.limit {
 				p = p[:l.limit-l.moved]
 				broken = true

@@ -2,99 +2,87 @@ package relay
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 )
 
-// contentChunk is what is read of a body at once: two such make one write, about two full TLS records.
-const contentChunk = 16 << 10
+const (
+	// chunkSize is how much content goes under one BDAT: enough that its line and its reply don't count, and so little that not
+	// much is sent in vain when the server refuses what stands before it.
+	chunkSize = 16 << 10
+	// emptyReads in a row are given up, as in bufio: the body is broken.
+	emptyReads = 100
+)
 
-// content is a message's content under way, written by a goroutine of its own like a flight. The fields below done belong to that
-// goroutine until it has landed.
-type content struct {
-	stop atomic.Bool // no more is wanted: the reply is there already
-	done chan struct{}
-
-	ended  bool  // all of it was written, with the final dot
-	dotOut bool  // some of the line with the final dot was written: from here on the server may accept
-	local  error // the body failed, not the line; the final dot was not sent
+// body is a message's content as it is read, encoded for the wire.
+type body struct {
+	src   io.ReadCloser
+	enc   encoder
+	want  int64 // octets that it must have
+	size  int64 // octets that were read
+	whole bool  // all was read, and is as long as it must be
 }
 
-func stream(c *Client, m Message) *content {
-	s := &content{done: make(chan struct{})}
-	go func() {
-		defer close(s.done)
-		s.write(c, m)
-	}()
-	return s
-}
-
-// land waits until nothing is written any more.
-func (s *content) land() {
-	s.stop.Store(true)
-	<-s.done
-}
-
-// complete may be asked after land.
-func (s *content) complete() bool { return s.ended }
-
-// write sends the body and the final dot, the dot in one write with the body's end: a packet of its own for three octets would cost a
-// slow line more than the octets. DATA has no way to take back what was begun, so a body that fails can only be broken off by closing
-// the connection (RFC 5321 §4.1.1.4); the server then drops the fragment.
-func (s *content) write(c *Client, m Message) {
-	var (
-		enc  encoder
-		in   = make([]byte, contentChunk)
-		out  = make([]byte, 0, 2*contentChunk+contentChunk/4)
-		size int64
-	)
-	for {
-		n, err := m.Body.Read(in)
-		size += int64(n)
-		out = enc.append(out, in[:n])
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			s.breakOff(c, err)
-			return
-		}
-		if len(out) < contentChunk {
-			continue
-		}
-		if s.stop.Load() {
-			return
-		}
-		if _, err := c.conn.Write(out); err != nil {
-			return // the reader of the reply finds out why
-		}
-		out = out[:0]
+// openBody opens m's content and reads the first piece of it into dst, so that most of the messages that can't be read are found out before an
+// octet is spent on them. An error is the body's own.
+func openBody(m *Message, bdat bool, dst, in []byte) (*body, []byte, error) {
+	src, err := m.Open()
+	if err != nil {
+		return nil, dst, err
 	}
-	if size < m.Size {
-		s.breakOff(c, fmt.Errorf("the message ends after %d of its %d octets: %w", size, m.Size, io.ErrUnexpectedEOF))
-		return
+	b := &body{src: src, enc: encoder{bdat: bdat}, want: m.Size}
+	if dst, err = b.read(dst[:0], in); err != nil {
+		b.close()
 	}
-	if s.stop.Load() {
-		return
-	}
-	out = enc.finish(out)
-	dot := len(out)
-	n, err := c.conn.Write(append(out, ".\r\n"...))
-	s.dotOut = n > dot
-	s.ended = err == nil
-	c.line.SetPatience(c.opt.FinalTimeout)
+	return b, dst, err
 }
 
-func (s *content) breakOff(c *Client, err error) {
-	s.local = err
-	_ = c.line.Close()
+// read appends to dst the next chunkSize octets or somewhat more; what in can hold becomes three times as much at worst. At the end of
+// the content its last line is ended.
+func (b *body) read(dst, in []byte) ([]byte, error) {
+	empty := 0
+	for full := len(dst) + chunkSize; len(dst) < full; {
+		n, err := b.src.Read(in)
+		b.size += int64(n)
+		dst = b.enc.append(dst, in[:n])
+		switch {
+		case err == io.EOF && b.size < b.want:
+			return dst, fmt.Errorf("the message ends after %d of its %d octets: %w", b.size, b.want, io.ErrUnexpectedEOF)
+		case err == io.EOF:
+			b.whole = true
+			return b.enc.finish(dst), nil
+		case err != nil:
+			return dst, err
+		case n > 0:
+			empty = 0
+		default:
+			if empty++; empty == emptyReads {
+				return dst, io.ErrNoProgress
+			}
+		}
+	}
+	return dst, nil
 }
 
-// encoder makes any octets into lines for DATA: each ended by CRLF, dots stuffed (RFC 5321 §4.5.2), no CR or LF but in CRLF (§2.3.8)
-// and no NUL. The zero value is at the start of a message.
+func (b *body) close() {
+	if b != nil && b.src != nil {
+		_ = b.src.Close()
+		b.src = nil
+	}
+}
+
+// bodyError is a body that failed, before its message was made whole for the server.
+func bodyError(err error) *Error {
+	return &Error{
+		Command: "content", Temporary: true, Err: err,
+		Hint: "the message could not be read here and was broken off, so that nobody takes it for whole",
+	}
+}
+
+// encoder makes any octets into lines: each ended by CRLF, no CR or LF but in CRLF (RFC 5321 §2.3.8) and no NUL. For DATA dots are
+// stuffed (§4.5.2), with bdat they are not (RFC 3030 §2). The zero value is at the start of a message for DATA.
 type encoder struct {
+	bdat    bool
 	inLine  bool // something stands in the line already
 	afterCR bool // the last octet was a CR, which has been written as CRLF
 }
@@ -107,7 +95,7 @@ func (e *encoder) append(dst, src []byte) []byte {
 			run = len(src)
 		}
 		if run > 0 {
-			if !e.inLine && src[0] == '.' {
+			if !e.inLine && src[0] == '.' && !e.bdat {
 				dst = append(dst, '.')
 			}
 			dst = append(dst, src[:run]...)

@@ -7,29 +7,33 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 )
 
 // screen settles, before anything is sent, what this server can't take or what must not be put on the wire at all; those still open
 // are the recipients to offer.
-func (t *transaction) screen() {
-	c := t.c
-	if c.err != nil {
-		t.refusal = c.err
-	} else if e := c.checkAddress("MAIL", t.m.From); e != nil && t.m.From != "" {
-		t.refusal = e
-	} else if e := c.checkSize(t.m.Size); e != nil {
-		t.refusal = e
+func (t *transaction) screen(c *Client) {
+	from, refusal := "", c.checkSize(t.m.Size)
+	if t.m.From != "" && refusal == nil {
+		from, refusal = c.address("MAIL", t.m.From)
 	}
+	t.from, t.utf8 = from, t.m.UTF8 || !ascii(from)
+	most := lesser(c.ext.maxRecipients, c.known.MaxRecipients)
 	for i := range t.results {
-		e := t.refusal
+		to, e := "", refusal
 		if e == nil {
-			e = c.checkAddress("RCPT", t.results[i].To)
+			to, e = c.address("RCPT", t.results[i].To)
 		}
-		if e != nil {
-			t.results[i].fail(e)
-			continue
+		switch {
+		case e != nil:
+			t.fail(i, e)
+		case most > 0 && len(t.open) == most:
+			t.postpone(i, &Error{Command: "RCPT", Temporary: true, Err: errTooMany})
+		default:
+			t.open, t.wire = append(t.open, i), append(t.wire, to)
+			t.utf8 = t.utf8 || !ascii(to)
 		}
-		t.open = append(t.open, i)
 	}
 }
 
@@ -45,19 +49,26 @@ func (c *Client) checkSize(size int64) *Error {
 	}
 }
 
-// checkAddress refuses what would break out of the command's line or its angle brackets, and what the server can't read.
-func (c *Client) checkAddress(verb, addr string) *Error {
+// address is addr as it goes to the server. It refuses what would break out of the command's line or its angle brackets, and what the
+// server can't read. An international domain has an ASCII form, which says the same to a server without SMTPUTF8 (RFC 5891 §4.4); a
+// local part has none.
+func (c *Client) address(verb, addr string) (string, *Error) {
 	if err := safeAddress(addr); err != nil {
-		return &Error{Command: verb, Enhanced: "5.1.3", Err: fmt.Errorf("the address %q %w", addr, err)}
+		return "", &Error{Command: verb, Enhanced: "5.1.3", Err: fmt.Errorf("the address %q %w", addr, err)}
 	}
-	if !ascii(addr) && !c.ext.utf8 {
-		return &Error{
-			Command: verb, Enhanced: "5.6.7", // RFC 6531 §3.5
-			Err:  fmt.Errorf("the address %q has letters outside ASCII, and the server doesn't take such addresses (SMTPUTF8)", addr),
-			Hint: "use an ASCII address of the same person, or a smarthost that offers SMTPUTF8",
+	if c.ext.utf8 || ascii(addr) {
+		return addr, nil
+	}
+	if at := strings.LastIndexByte(addr, '@'); at > 0 && ascii(addr[:at]) {
+		if domain, err := idna.Lookup.ToASCII(addr[at+1:]); err == nil && safeAddress(domain) == nil {
+			return addr[:at+1] + domain, nil
 		}
 	}
-	return nil
+	return "", &Error{
+		Command: verb, Enhanced: "5.6.7", // RFC 6531 §3.5
+		Err:  fmt.Errorf("the address %q has letters outside ASCII, and the server doesn't take such addresses (SMTPUTF8)", addr),
+		Hint: "use an ASCII address of the same person, or a smarthost that offers SMTPUTF8",
+	}
 }
 
 // safeAddress lets through what can stand between angle brackets and can't be read as more than that: no control characters, no
@@ -102,27 +113,18 @@ func cutQuoted(addr string) (rest string, ok bool) {
 }
 
 // mail is the MAIL command with the parameters that the server knows.
-func (t *transaction) mail() string {
-	ext := t.c.ext
-	line := "MAIL FROM:<" + t.m.From + ">"
+func (t *transaction) mail(ext extensions) string {
+	line := "MAIL FROM:<" + t.from + ">"
 	if ext.size && t.m.Size > 0 {
 		line += " SIZE=" + strconv.FormatInt(t.m.Size, 10) // RFC 1870 §5: an estimate will do
 	}
 	if ext.eightBit && (t.m.EightBit || t.m.UTF8) {
 		line += " BODY=8BITMIME"
 	}
-	if ext.utf8 && t.needsUTF8() {
+	if ext.utf8 && t.utf8 {
 		line += " SMTPUTF8"
 	}
 	return line + "\r\n"
-}
-
-func (t *transaction) needsUTF8() bool {
-	need := t.m.UTF8 || !ascii(t.m.From)
-	for _, i := range t.open {
-		need = need || !ascii(t.results[i].To)
-	}
-	return need
 }
 
 func ascii(s string) bool {

@@ -16,6 +16,10 @@ type extensions struct {
 	size       bool // RFC 1870
 	maxSize    int64
 	auth       []string // mechanisms in upper case (RFC 4954)
+	chunking   bool     // RFC 3030
+	early      bool     // Exim's PIPECONNECT: commands before the greeting are welcome
+
+	maxMessages, maxRecipients int // RFC 9422; 0: no limit is said
 }
 
 // parseExtensions reads the lines of an EHLO reply, of which the first is the server's name. What it doesn't know it passes over.
@@ -36,6 +40,12 @@ func parseExtensions(lines []string) extensions {
 			ext.utf8 = true
 		case "STARTTLS":
 			ext.startTLS = true
+		case "CHUNKING":
+			ext.chunking = true
+		case "PIPECONNECT", "X_PIPE_CONNECT":
+			ext.early = true
+		case "LIMITS":
+			ext.limits(fields[1:])
 		case "SIZE":
 			ext.size = true
 			if len(fields) > 1 {
@@ -52,6 +62,23 @@ func parseExtensions(lines []string) extensions {
 	return ext
 }
 
+// limits reads the LIMITS of a server (RFC 9422 §3).
+func (ext *extensions) limits(words []string) {
+	for _, word := range words {
+		name, value, _ := strings.Cut(word, "=")
+		n, err := strconv.Atoi(value)
+		if err != nil || n <= 0 {
+			continue
+		}
+		switch name {
+		case "MAILMAX":
+			ext.maxMessages = n
+		case "RCPTMAX":
+			ext.maxRecipients = n
+		}
+	}
+}
+
 // greeting waits for the server's first words (RFC 5321 §3.1).
 func (c *Client) greeting() *Error {
 	rep, err := c.reply("greeting")
@@ -66,18 +93,20 @@ func (c *Client) greeting() *Error {
 
 // hello says EHLO, or HELO to a server that doesn't know that (RFC 5321 §3.2).
 func (c *Client) hello() *Error {
-	rep, err := c.command("EHLO", "EHLO "+c.opt.Hello)
+	f := launch(c.conn, []byte(c.ehlo()))
+	defer f.land()
+	rep, err := c.reply("EHLO")
 	if err != nil {
 		return err
 	}
 	if rep.class() == 2 {
-		c.ext = parseExtensions(rep.lines)
+		c.offered(rep)
 		return nil
 	}
 	if rep.class() != 5 {
 		return replyError("EHLO", rep)
 	}
-	c.ext = extensions{}
+	c.offered(reply{})
 	rep, err = c.command("HELO", "HELO "+c.opt.Hello)
 	if err != nil {
 		return err
@@ -88,7 +117,15 @@ func (c *Client) hello() *Error {
 	return nil
 }
 
-// upgrade is STARTTLS (RFC 3207 §4), with EHLO again after it: what the server said before may have been anybody's words.
+func (c *Client) ehlo() string { return "EHLO " + c.opt.Hello + "\r\n" }
+
+// offered keeps an EHLO reply. What the server said before doesn't count any more.
+func (c *Client) offered(rep reply) {
+	c.ext = parseExtensions(rep.lines)
+	c.known.Lines = bounded(rep.lines)
+}
+
+// upgrade is STARTTLS (RFC 3207 §4). EHLO must follow it: what the server said before may have been anybody's words.
 func (c *Client) upgrade() *Error {
 	if !c.ext.startTLS {
 		return &Error{
@@ -110,10 +147,7 @@ func (c *Client) upgrade() *Error {
 			Hint: "this is how an attack on STARTTLS looks: use implicit TLS (port 465) if the provider has it",
 		}
 	}
-	if err := c.startTLS(); err != nil {
-		return err
-	}
-	return c.hello()
+	return c.startTLS()
 }
 
 // startTLS puts TLS between SMTP and the line. The reader is a new one: not an octet from before survives.

@@ -3,20 +3,26 @@
 // It owns the SMTP client's half of the dialogue and nothing of what lies around it: no dialling, no names to resolve, no queue, no
 // second try. The flow is
 //
-//	Open   greeting, EHLO, STARTTLS and EHLO again, AUTH
-//	Send   MAIL, RCPT..., DATA in one group where the server pipelines (RFC 2920), the content, one Result for each recipient
-//	Quit   QUIT, and the connection is closed
+//	Open   greeting, EHLO, STARTTLS and EHLO again, AUTH: as few round trips as what is Known of the server allows
+//	Drain  the messages, one Result for each recipient, and QUIT
+//	Known  what to remember for the next time
 //
-// with as many Sends between as there are messages. Nothing waits for a reply that the protocol does not make it wait for: two round
-// trips a message with PIPELINING, three and one for each recipient without.
+// Nothing waits for a reply that the protocol does not make it wait for. With CHUNKING (RFC 3030) and PIPELINING (RFC 2920) all messages
+// and QUIT are under way at once, as far as Options.Window allows: one round trip for any number of them. With PIPELINING alone the
+// content of one goes with the envelope of the next: a round trip a message and one more. Without it, one for each command.
 //
 // # What a Result says
 //
 // The invariant is that no Result claims more than was heard. A recipient is accepted only when the server answered RCPT and then the
 // content with a full 2xx reply. It has failed, with the server's own words, when one of the two was refused. Everything else, such as
-// a line that dies or a context that ends, is a temporary failure; and if by then any octet of the line with the final dot had left,
-// the Result is Doubtful as well: the server may hold the message (RFC 5321 §4.5.3.2.6 is about this window), and the recipient may get
-// it twice when it is sent again. Before that octet no server can have accepted anything, so those Results are never Doubtful.
+// a line that dies or a context that ends, is a temporary failure; and if by then all had left that the server needs to accept the
+// message, the Result is Doubtful as well: the server may hold it (RFC 5321 §4.5.3.2.6 is about this window), and the recipient may get
+// it twice when it is sent again. After DATA that is the first octet of the line with the final dot, after BDAT the last octet of the
+// last chunk. Before it no server can have accepted anything, so those Results are never Doubtful. Several messages may be in doubt at
+// once; those behind the one whose turn it was that are not in doubt are Untried.
+//
+// What was refused of one message never gets into another: unless the one before is known to have left nothing open, MAIL goes behind
+// RSET in the same group.
 //
 // # What the content may do
 //
@@ -80,6 +86,14 @@ type Options struct {
 	Timeout time.Duration
 	// FinalTimeout is the silence allowed between the end of a message's content and the reply to it. Zero means four times Timeout.
 	FinalTimeout time.Duration
+	// Known is what an earlier connection to the same server has shown (Client.Known), nil if nothing. It is only read.
+	Known *Known
+	// EarlyHello sends EHLO, and nothing else, before the server has greeted, though it never offered to take that: it saves half a round
+	// trip to one. RFC 5321 §4.3.1 says to wait, and some refuse who doesn't; see ErrEarly.
+	EarlyHello bool
+	// Window is how many octets of content may be under way that the server has not answered; one message always may. It bounds how
+	// many messages are in doubt when the line dies. Zero means 64 KiB.
+	Window int64
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -95,6 +109,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.FinalTimeout <= 0 {
 		o.FinalTimeout = finalFactor * o.Timeout
 	}
+	if o.Window <= 0 {
+		o.Window = defaultWindow
+	}
 	switch o.TLS {
 	case TLSNone:
 	case TLSImplicit, TLSStart:
@@ -107,7 +124,7 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// Client is a connection to a smarthost, ready for messages. One goroutine uses it at a time; only Close may be called by any other, at
+// Client is a connection to a smarthost, ready for Drain. One goroutine uses it at a time; only Close may be called by any other, at
 // any time. All memory it takes is bounded whatever the server sends, and no goroutine outlives a call.
 type Client struct {
 	line *patience.Conn // beneath TLS; closing it ends everything
@@ -116,9 +133,9 @@ type Client struct {
 	opt  Options
 	ext  extensions
 
-	// dirty says that the server may have a transaction open: RSET goes before the next MAIL.
-	dirty bool
-	// err is why the connection can't be used any more; nil while it can.
+	known Known // what to remember of the server
+
+	// err is why the connection can't be used any more; nil while it can. During Drain its mutex guards it.
 	err *Error
 	// ctx is that of the call under way. It is kept only to name the cause when its end has closed the connection.
 	ctx context.Context
@@ -134,7 +151,7 @@ func Open(ctx context.Context, conn net.Conn, opt Options) (*Client, error) {
 		return nil, &Error{Command: "configuration", Err: err}
 	}
 	line := patience.New(conn, opt.Timeout)
-	c := &Client{line: line, conn: line, in: newReplyReader(line), opt: opt}
+	c := &Client{line: line, conn: line, in: newReplyReader(line), opt: opt, known: recall(opt.Known)}
 	defer c.begin(ctx)()
 	if e := c.establish(); e != nil {
 		c.fail(e)
@@ -142,50 +159,38 @@ func Open(ctx context.Context, conn net.Conn, opt Options) (*Client, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
+	c.known.At = time.Now()
 	return c, nil
 }
 
-// establish is everything between a fresh connection and the first MAIL.
+// establish is everything between a fresh connection and the first MAIL, with what is known of the server.
 func (c *Client) establish() *Error {
-	if c.opt.TLS == TLSImplicit {
+	var lines, clear []string
+	if k := c.opt.Known; k != nil {
+		lines, clear = k.Lines, k.Clear
+	}
+	fresh, auth := true, c.opt.User != ""
+	switch c.opt.TLS {
+	case TLSNone:
+	case TLSImplicit:
 		if err := c.startTLS(); err != nil {
 			return err
 		}
-	}
-	if err := c.greeting(); err != nil {
-		return err
-	}
-	if err := c.hello(); err != nil {
-		return err
-	}
-	if c.opt.TLS == TLSStart {
+	case TLSStart:
+		if _, err := c.meet(clear, true, false); err != nil {
+			return err
+		}
+		c.known.Clear = c.known.Lines
 		if err := c.upgrade(); err != nil {
 			return err
 		}
+		fresh = false
 	}
-	if c.opt.User == "" {
-		return nil
+	done, err := c.meet(lines, fresh, auth)
+	if err != nil || done || !auth {
+		return err
 	}
 	return c.authenticate()
-}
-
-// Quit ends the connection with QUIT and waits for the reply, so that it is known to have ended in order; then it is closed. An error
-// says nothing about messages: what Send reported stands.
-func (c *Client) Quit(ctx context.Context) error {
-	if c.err != nil {
-		return c.err
-	}
-	defer func() { _ = c.Close() }()
-	defer c.begin(ctx)()
-	rep, err := c.command("QUIT", "QUIT")
-	c.fail(&Error{Command: "QUIT", Temporary: true, Err: errors.New("the connection was ended by QUIT")})
-	switch {
-	case err != nil:
-		return err
-	case rep.class() != 2:
-		return replyError("QUIT", rep)
-	}
-	return nil
 }
 
 // Close ends the connection without a word. It may be called at any time from anywhere; a call under way then fails at once.

@@ -3,9 +3,11 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -27,7 +29,59 @@ func open(t *testing.T, s *smarthost, opt Options) *Client {
 }
 
 func letterTo(to ...string) Message {
-	return Message{From: "a@office.example", To: to, Body: strings.NewReader("Subject: x\r\n\r\nhello\r\n")}
+	return Message{From: "a@office.example", To: to, Open: text("Subject: x\r\n\r\nhello\r\n")}
+}
+
+func text(s string) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(s)), nil }
+}
+
+func from(r io.Reader) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return io.NopCloser(r), nil }
+}
+
+// drainAll sends messages, and holds Drain to its word: done once for each that was given, in order, a Result for each recipient.
+func drainAll(ctx context.Context, t *testing.T, c *Client, messages ...Message) ([][]Result, error) {
+	t.Helper()
+	given := 0
+	var all [][]Result
+	err := c.Drain(ctx, func(context.Context) *Message {
+		if given == len(messages) {
+			return nil
+		}
+		given++
+		return &messages[given-1]
+	}, func(m *Message, results []Result) {
+		if m != &messages[len(all)] {
+			t.Errorf("result %d is of another message, from %s", len(all), m.From)
+		}
+		for i, r := range results {
+			if r.To != m.To[i] || r.Err == nil && (r.Doubtful || r.Untried) || r.Doubtful && r.Untried {
+				t.Errorf("%s, %s: %+v", m.From, m.To[i], r)
+			}
+		}
+		if len(results) != len(m.To) {
+			t.Errorf("%s has %d results for %d recipients", m.From, len(results), len(m.To))
+		}
+		all = append(all, results)
+	})
+	if len(all) != given {
+		t.Errorf("%d messages were given, %d have results", given, len(all))
+	}
+	if given < len(messages) && err == nil {
+		t.Errorf("%d of %d messages were taken", given, len(messages))
+	}
+	return all, err
+}
+
+// send drains one message.
+func send(t *testing.T, c *Client, m Message) ([]Result, error) {
+	t.Helper()
+	all, err := drainAll(t.Context(), t, c, m)
+	if len(all) == 0 {
+		return nil, err
+	}
+	return all[0], err
 }
 
 // verdicts is what a test wants to see of results: ok, 5xx, 4xx or the code where there is none; "?" behind what is doubtful.
@@ -45,116 +99,170 @@ func verdicts(results []Result) string {
 		if r.Doubtful {
 			word += "?"
 		}
+		if r.Untried {
+			word = "untried"
+		}
 		words = append(words, word)
 	}
 	return strings.Join(words, " ")
 }
 
-func TestMessageInTwoRoundTrips(t *testing.T) {
-	s := &smarthost{offers: everything}
-	c := open(t, s, plain)
-	for range 2 {
-		results, err := c.Send(t.Context(), letterTo("b@x.example", "c@x.example"))
-		if err != nil || verdicts(results) != "ok ok" {
-			t.Fatalf("%v, %v", results, err)
-		}
-		if results[0].Reply != "250 2.0.0 queued as 7" || results[1].To != "c@x.example" {
-			t.Errorf("results are %+v", results)
-		}
+// What goes together, by what the server offers.
+func TestGroups(t *testing.T) {
+	mail := func(i string) []string {
+		return []string{"MAIL FROM:<m" + i + "@x>", "RCPT TO:<b" + i + "@x>", "RCPT TO:<c" + i + "@x>", "RCPT TO:<d" + i + "@x>"}
 	}
-	if err := c.Quit(t.Context()); err != nil {
-		t.Error(err)
-	}
-	envelope := []string{"MAIL FROM:<a@office.example>", "RCPT TO:<b@x.example>", "RCPT TO:<c@x.example>", "DATA"}
-	want := [][]string{{"EHLO localhost"}, envelope, envelope, {"QUIT"}}
-	if !slices.EqualFunc(s.writes, want, slices.Equal) {
-		t.Errorf("came in groups %q", s.writes)
-	}
-	if l := s.letters(); len(l) != 2 || l[1].from != "a@office.example" || l[1].body != "Subject: x\r\n\r\nhello\r\n" {
-		t.Errorf("accepted %+v", l)
+	join := slices.Concat[[]string]
+	for name, test := range map[string]struct {
+		offers []string
+		want   [][]string
+	}{
+		"CHUNKING": {[]string{"PIPELINING", "CHUNKING"}, [][]string{{"EHLO localhost"}, join(
+			mail("0"), []string{"BDAT 8 LAST", "RSET"}, mail("1"), []string{"BDAT 8 LAST", "RSET"}, mail("2"), []string{"BDAT 8 LAST", "QUIT"})}},
+		"PIPELINING": {[]string{"PIPELINING"}, [][]string{{"EHLO localhost"}, join(mail("0"), []string{"DATA"}),
+			join([]string{".", "RSET"}, mail("1"), []string{"DATA"}), join([]string{".", "RSET"}, mail("2"), []string{"DATA"}), {".", "QUIT"}}},
+		"neither": {[]string{"HELP"}, [][]string{{"EHLO localhost"},
+			{mail("0")[0]}, {mail("0")[1]}, {mail("0")[2]}, {mail("0")[3]}, {"DATA"}, {"."},
+			{mail("1")[0]}, {mail("1")[1]}, {mail("1")[2]}, {mail("1")[3]}, {"DATA"}, {"."},
+			{mail("2")[0]}, {mail("2")[1]}, {mail("2")[2]}, {mail("2")[3]}, {"DATA"}, {"."}, {"QUIT"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &smarthost{offers: test.offers}
+			all, err := drainAll(t.Context(), t, open(t, s, plain), letters(3)...)
+			if err != nil || len(s.letters()) != 3 || verdicts(slices.Concat(all...)) != strings.Repeat("ok ", 8)+"ok" {
+				t.Fatalf("%v, %v", all, err)
+			}
+			if all[0][0].Reply != "250 2.0.0 queued as 7" {
+				t.Errorf("results are %+v", all[0])
+			}
+			if !slices.EqualFunc(s.writes, test.want, slices.Equal) {
+				t.Errorf("came in groups %q", s.writes)
+			}
+			if l := s.letters()[1]; l.from != "m1@x" || !slices.Equal(l.to, []string{"b1@x", "c1@x", "d1@x"}) || l.body != "text 1\r\n" {
+				t.Errorf("accepted %+v", l)
+			}
+		})
 	}
 }
 
-// Every place at which a server can refuse, with and without PIPELINING, and what each recipient is told.
+// letters are n messages that are told apart by everything in them.
+func letters(n int) []Message {
+	var all []Message
+	for i := range n {
+		k := strconv.Itoa(i)
+		all = append(all, Message{
+			From: "m" + k + "@x", To: []string{"b" + k + "@x", "c" + k + "@x", "d" + k + "@x"}, Open: text("text " + k + "\r\n"),
+		})
+	}
+	return all
+}
+
+// Every place at which a server can refuse, on each of several messages in flight and whatever it offers, and what each recipient is told.
 func TestRefusals(t *testing.T) {
-	const b, c = "RCPT TO:<b@x.example>", "RCPT TO:<c@x.example>"
+	const b, c, mail, data, content = "RCPT TO:<b@x>", "RCPT TO:<c@x>", "MAIL FROM:<m@x>", "DATA m@x", "content m@x"
 	for name, test := range map[string]struct {
-		answers  map[string]string
-		want     string
-		reply    string // of the first
-		lost     bool
-		accepted int // recipients
+		answers map[string]string // of m@x, b@x and so on, for which the number is put in
+		want    string
+		chunks  string // with CHUNKING, if that differs
+		reply   string // of the first
+		lost    bool
 	}{
-		"none":              {want: "ok ok ok", reply: "250 2.0.0 queued as 7", accepted: 3},
-		"sender":            {map[string]string{"MAIL": "550 5.7.1 not you"}, "permanent permanent permanent", "550 5.7.1 not you", false, 0},
-		"sender for now":    {map[string]string{"MAIL": "450 slow"}, "temporary temporary temporary", "450 slow", false, 0},
-		"one":               {map[string]string{b: "550 5.1.1 who"}, "permanent ok ok", "550 5.1.1 who", false, 2},
-		"one for now":       {map[string]string{c: "450-4.2.0 wait\r\n450 4.2.0 greylisted"}, "ok temporary ok", "250 2.0.0 queued as 7", false, 2},
-		"one each":          {map[string]string{b: "450 no", c: "550 no"}, "temporary permanent ok", "450 no", false, 1},
-		"too many, old":     {map[string]string{c: "552 too many recipients"}, "ok temporary ok", "250 2.0.0 queued as 7", false, 2},
-		"mailbox full":      {map[string]string{c: "552 5.2.2 full"}, "ok permanent ok", "250 2.0.0 queued as 7", false, 2},
-		"all":               {map[string]string{"RCPT": "550 nobody"}, "permanent permanent permanent", "550 nobody", false, 0},
-		"all, yet 354":      {map[string]string{"RCPT": "550 nobody", "DATA": "354 go"}, "permanent permanent permanent", "550 nobody", false, 0},
-		"DATA":              {map[string]string{"DATA": "451 disk"}, "temporary temporary temporary", "451 disk", false, 0},
-		"DATA but one":      {map[string]string{b: "550 who", "DATA": "451 disk"}, "permanent temporary temporary", "550 who", false, 0},
-		"content":           {map[string]string{"content": "554 5.6.0 spam"}, "permanent permanent permanent", "554 5.6.0 spam", false, 0},
-		"content for now":   {map[string]string{"content": "451 virus scanner"}, "temporary temporary temporary", "451 virus scanner", false, 0},
-		"421 for MAIL":      {map[string]string{"MAIL": "421 bye"}, "temporary temporary temporary", "421 bye", true, 0},
-		"421 for RCPT":      {map[string]string{b: "550 who", c: "421 bye"}, "permanent temporary temporary", "550 who", true, 0},
-		"421 for DATA":      {map[string]string{"DATA": "421 bye"}, "temporary temporary temporary", "421 bye", true, 0},
-		"421 for content":   {map[string]string{"content": "421 4.3.2 bye"}, "temporary temporary temporary", "421 4.3.2 bye", true, 0},
-		"hangs up at RCPT":  {map[string]string{b: "550 who", c: "HANGUP"}, "permanent temporary temporary", "550 who", true, 0},
-		"hangs up, content": {map[string]string{b: "550 who", "content": "HANGUP"}, "permanent temporary? temporary?", "550 who", true, 2},
-		"354 for RCPT":      {map[string]string{c: "354 go"}, "temporary temporary temporary", "smtp: RCPT: the reply doesn't fit the command: 354 go", true, 0},
-		"babbles, content":  {map[string]string{"content": "399 well"}, "temporary? temporary? temporary?", "399 well", true, 0},
-		"codes that differ": {map[string]string{c: "250-a\r\n251 b"}, "temporary temporary temporary", "smtp: RCPT: the server does not speak SMTP: one reply has codes 250 and 251", true, 0},
+		"none":              {want: "ok ok ok", reply: "250 2.0.0 queued as 7"},
+		"sender":            {map[string]string{mail: "550 5.7.1 not you"}, "permanent permanent permanent", "", "550 5.7.1 not you", false},
+		"sender for now":    {map[string]string{mail: "450 slow"}, "temporary temporary temporary", "", "450 slow", false},
+		"one":               {map[string]string{b: "550 5.1.1 who"}, "permanent ok ok", "", "550 5.1.1 who", false},
+		"one for now":       {map[string]string{c: "450-4.2.0 wait\r\n450 4.2.0 greylisted"}, "ok temporary ok", "", "250 2.0.0 queued as 7", false},
+		"one each":          {map[string]string{b: "450 no", c: "550 no"}, "temporary permanent ok", "", "450 no", false},
+		"mailbox full":      {map[string]string{c: "552 5.2.2 full"}, "ok permanent ok", "", "250 2.0.0 queued as 7", false},
+		"all":               {map[string]string{"RCPT m@x": "550 nobody"}, "permanent permanent permanent", "", "550 nobody", false},
+		"all, yet 354":      {map[string]string{"RCPT m@x": "550 nobody", data: "354 go"}, "permanent permanent permanent", "", "550 nobody", false},
+		"DATA":              {map[string]string{data: "451 disk"}, "temporary temporary temporary", "ok ok ok", "451 disk", false},
+		"DATA but one":      {map[string]string{b: "550 who", data: "451 disk"}, "permanent temporary temporary", "permanent ok ok", "550 who", false},
+		"content":           {map[string]string{content: "554 5.6.0 spam"}, "permanent permanent permanent", "", "554 5.6.0 spam", false},
+		"content for now":   {map[string]string{content: "451 virus scanner"}, "temporary temporary temporary", "", "451 virus scanner", false},
+		"BDAT":              {map[string]string{"BDAT m@x": "451 disk"}, "ok ok ok", "temporary temporary temporary", "451 disk", false},
+		"421 for MAIL":      {map[string]string{mail: "421 bye"}, "temporary temporary temporary", "", "421 bye", true},
+		"421 for RCPT":      {map[string]string{b: "550 who", c: "421 bye"}, "permanent temporary temporary", "", "550 who", true},
+		"421 for DATA":      {map[string]string{data: "421 bye"}, "temporary temporary temporary", "ok ok ok", "421 bye", true},
+		"421 for content":   {map[string]string{content: "421 4.3.2 bye"}, "temporary temporary temporary", "", "421 4.3.2 bye", true},
+		"hangs up at RCPT":  {map[string]string{b: "550 who", c: "HANGUP"}, "permanent temporary temporary", "permanent temporary? temporary?", "550 who", true},
+		"hangs up, content": {map[string]string{b: "550 who", content: "HANGUP"}, "permanent temporary? temporary?", "", "550 who", true},
+		"354 for RCPT": {map[string]string{c: "354 go"}, "temporary temporary temporary", "temporary? temporary? temporary?",
+			"smtp: RCPT: the reply doesn't fit the command: 354 go", true},
+		"babbles, content": {map[string]string{content: "399 well"}, "temporary? temporary? temporary?", "", "399 well", true},
+		"codes that differ": {map[string]string{c: "250-a\r\n251 b"}, "temporary temporary temporary", "temporary? temporary? temporary?",
+			"smtp: RCPT: the server does not speak SMTP: one reply has codes 250 and 251", true},
 	} {
-		for _, offers := range [][]string{{"PIPELINING"}, {"HELP"}} {
-			t.Run(name+"/"+offers[0], func(t *testing.T) {
-				s := &smarthost{offers: offers, answers: test.answers}
-				cl := open(t, s, plain)
-				results, err := cl.Send(t.Context(), letterTo("b@x.example", "c@x.example", "d@x.example"))
-				if got := verdicts(results); got != test.want || (err != nil) != test.lost {
-					t.Fatalf("results %q, error %v", got, err)
-				}
-				if got := results[0].Reply; got != test.reply && !strings.HasSuffix(test.reply, ": "+got) {
-					t.Errorf("first reply %q", got)
-				}
-				n := 0
-				for _, l := range s.letters() {
-					n += len(l.to)
-				}
-				if n != test.accepted {
-					t.Errorf("server accepted for %d", n)
-				}
-				if test.lost {
-					if _, err := cl.Send(t.Context(), letterTo("e@x.example")); err == nil {
-						t.Error("a lost connection was used again")
+		for mode, offers := range modes {
+			for _, place := range []int{0, 2, 4} {
+				t.Run(fmt.Sprint(name, "/", mode, "/", place), func(t *testing.T) {
+					s := &smarthost{offers: offers, answers: map[string]string{}}
+					for line, answer := range test.answers {
+						s.answers[strings.Replace(line, "@", fmt.Sprint(place, "@"), 1)] = answer
 					}
-					return
-				}
-				// The next message finds the connection in order, whatever state this one left.
-				s.answers = nil
-				if results, err := cl.Send(t.Context(), letterTo("e@x.example")); err != nil || verdicts(results) != "ok" {
-					t.Errorf("next message: %v, %v", results, err)
-				}
-			})
+					want, lost := test.want, test.lost
+					if test.chunks != "" && slices.Contains(offers, "CHUNKING") && (mode == "CHUNKING" || !strings.Contains(test.chunks, "?")) {
+						want = test.chunks
+						lost = lost && !strings.Contains(want, "ok")
+					}
+					all, err := drainAll(t.Context(), t, open(t, s, plain), letters(5)...)
+					if len(all) <= place || verdicts(all[place]) != want || (err != nil) != lost {
+						t.Fatalf("results %+v, error %v", all, err)
+					}
+					if got := all[place][0].Reply; !strings.Contains(want, "ok") && got != test.reply && !strings.HasSuffix(test.reply, ": "+got) {
+						t.Errorf("first reply %q", got)
+					}
+					s.check(t, all, place, lost)
+				})
+			}
+		}
+	}
+}
+
+// check holds what became of letters around the one at a place against what the server has.
+func (s *smarthost) check(t *testing.T, all [][]Result, place int, lost bool) {
+	t.Helper()
+	said := map[string]Result{}
+	for i, results := range all {
+		for _, r := range results {
+			said["m"+strconv.Itoa(i)+"@x "+r.To] = r
+		}
+		got := verdicts(results)
+		switch {
+		case i == place:
+		case !lost || i < place:
+			if got != "ok ok ok" {
+				t.Errorf("message %d: %s", i, got)
+			}
+		case got != "untried untried untried" && got != "temporary? temporary? temporary?":
+			t.Errorf("message %d behind the loss: %s", i, got)
+		}
+	}
+	for _, l := range s.letters() {
+		if k := l.from[1 : len(l.from)-2]; l.body != "text "+k+"\r\n" {
+			t.Errorf("from %s came %q", l.from, l.body)
+		}
+		for _, to := range l.to {
+			if r := said[l.from+" "+to]; r.Err != nil && !r.Doubtful {
+				t.Errorf("from %s to %s was accepted: %+v", l.from, to, r)
+			}
+			delete(said, l.from+" "+to)
+		}
+	}
+	for key, r := range said {
+		if r.Err == nil {
+			t.Errorf("%s was not accepted: %+v", key, r)
 		}
 	}
 }
 
 // RFC 2920 §3.1: everybody was refused, the server asks for content all the same, and gets a lone dot that counts for nothing.
 func TestLoneDot(t *testing.T) {
-	s := &smarthost{offers: everything, answers: map[string]string{"RCPT": "550 no", "DATA": "354 go"}}
-	c := open(t, s, plain)
-	results, err := c.Send(t.Context(), letterTo("b@x.example"))
-	if err != nil || verdicts(results) != "permanent" || len(s.letters()) != 0 {
-		t.Fatalf("%v, %v, accepted %v", results, err, s.letters())
-	}
-	s.answers = nil
-	_, _ = c.Send(t.Context(), letterTo("c@x.example"))
-	if slices.Contains(s.commands, "RSET") {
-		t.Errorf("RSET after a transaction that is over: %q", s.commands)
+	s := &smarthost{offers: everything, answers: map[string]string{"RCPT TO:<b@x.example>": "550 no", "DATA a@office.example": "354 go"}}
+	first := letterTo("b@x.example")
+	all, err := drainAll(t.Context(), t, open(t, s, plain), first, letters(1)[0])
+	if err != nil || verdicts(slices.Concat(all...)) != "permanent ok ok ok" || len(s.letters()) != 1 {
+		t.Fatalf("%v, %v, accepted %v", all, err, s.letters())
 	}
 }
 
@@ -188,8 +296,8 @@ func TestScreen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := &smarthost{offers: test.offers}
 			c := open(t, s, plain)
-			m := Message{From: test.from, To: test.to, Size: test.size, Body: strings.NewReader("Subject: x\r\n\r\nhello\r\nyou")}
-			results, err := c.Send(t.Context(), m)
+			m := Message{From: test.from, To: test.to, Size: test.size, Open: from(strings.NewReader("Subject: x\r\n\r\nhello\r\nyou"))}
+			results, err := send(t, c, m)
 			if err != nil || verdicts(results) != test.want {
 				t.Fatalf("%+v, %v", results, err)
 			}
@@ -199,7 +307,7 @@ func TestScreen(t *testing.T) {
 			if test.mail != "" && s.commands[1] != test.mail {
 				t.Errorf("commands %q", s.commands)
 			}
-			if test.want == "permanent" && len(s.commands) > 1 {
+			if test.want == "permanent" && len(s.commands) > 2 {
 				t.Errorf("round trips for nothing: %q", s.commands)
 			}
 		})
@@ -210,36 +318,65 @@ func TestEightBit(t *testing.T) {
 	for offers, want := range map[string]string{"8BITMIME": "MAIL FROM:<a@x> BODY=8BITMIME", "HELP": "MAIL FROM:<a@x>"} {
 		s := &smarthost{offers: []string{offers}}
 		c := open(t, s, plain)
-		m := Message{From: "a@x", To: []string{"b@x"}, EightBit: true, UTF8: true, Body: strings.NewReader("Subject: ä\r\n\r\n\xfc\r\n")}
-		results, err := c.Send(t.Context(), m)
+		m := Message{From: "a@x", To: []string{"b@x"}, EightBit: true, UTF8: true, Open: from(strings.NewReader("Subject: ä\r\n\r\n\xfc\r\n"))}
+		results, err := send(t, c, m)
 		if err != nil || verdicts(results) != "ok" || s.commands[1] != want || s.letters()[0].body != "Subject: ä\r\n\r\n\xfc\r\n" {
 			t.Errorf("%s: %v, %v, %q", offers, results, err, s.commands)
 		}
 	}
 }
 
-// A body that fails, or is shorter than it should be, must never look like a whole message to the server.
+// A body that fails, or is shorter than it should be, must never look like a whole message to the server. The connection is lost over it
+// only where the server has been promised more: behind DATA, and not when it is found out before.
 func TestDamagedBody(t *testing.T) {
 	broken := errors.New("sector not found")
+	long := strings.Repeat("0123456789012345678901234567890123456789012345678\n", 2*chunkSize/50)
 	for name, test := range map[string]struct {
-		body io.Reader
+		open func() (io.ReadCloser, error)
 		want error
+		long bool
 	}{
-		"fails":     {io.MultiReader(strings.NewReader("Subject: x\r\n"), iotest.ErrReader(broken)), broken},
-		"truncated": {strings.NewReader("Subject: x\r\n"), io.ErrUnexpectedEOF},
-		"empty":     {strings.NewReader(""), io.ErrUnexpectedEOF},
+		"can't be opened":  {func() (io.ReadCloser, error) { return nil, broken }, broken, false},
+		"fails":            {failing("Subject: x\r\n", broken), broken, false},
+		"truncated":        {text("Subject: x\r\n"), io.ErrUnexpectedEOF, false},
+		"empty":            {text(""), io.ErrUnexpectedEOF, false},
+		"reads nothing":    {from(nothing{}), io.ErrNoProgress, false},
+		"fails later":      {failing(long, broken), broken, true},
+		"truncated, large": {text(long), io.ErrUnexpectedEOF, true},
 	} {
-		s := &smarthost{offers: everything}
-		c := open(t, s, plain)
-		results, err := c.Send(t.Context(), Message{From: "a@x", To: []string{"b@x"}, Size: 100, Body: test.body})
-		if !errors.Is(err, test.want) || verdicts(results) != "temporary" || !errors.Is(results[0].Err, test.want) {
-			t.Errorf("%s: %+v, %v", name, results, err)
-		}
-		if len(s.letters()) != 0 {
-			t.Errorf("%s: the server accepted %q", name, s.letters())
+		for mode, offers := range modes {
+			s := &smarthost{offers: offers}
+			damaged := Message{From: "m9@x", To: []string{"b@x"}, Size: 1 << 20, Open: test.open}
+			lost := test.long && !slices.Contains(offers, "CHUNKING")
+			all, err := drainAll(t.Context(), t, open(t, s, plain), letters(2)[0], damaged, letters(2)[1])
+			if (err != nil) != lost || len(all) < 2 || verdicts(all[1]) != "temporary" || !errors.Is(all[1][0].Err, test.want) {
+				t.Fatalf("%s, %s: %+v, %v", name, mode, all, err)
+			}
+			after := "ok ok ok"
+			if lost {
+				after = "untried untried untried"
+			}
+			if verdicts(all[0]) != "ok ok ok" || len(all) == 3 && verdicts(all[2]) != after {
+				t.Errorf("%s, %s: %+v", name, mode, all)
+			}
+			for _, l := range s.letters() {
+				if l.from == "m9@x" {
+					t.Errorf("%s, %s: the server accepted %q", name, mode, l.body)
+				}
+			}
 		}
 	}
 }
+
+func failing(begin string, err error) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(strings.NewReader(begin), iotest.ErrReader(err))), nil
+	}
+}
+
+type nothing struct{}
+
+func (nothing) Read([]byte) (int, error) { return 0, nil }
 
 // A server that has had enough says so in the middle of the content; its word is final and the rest isn't sent.
 func TestRefusedMidContent(t *testing.T) {
@@ -260,7 +397,7 @@ func TestRefusedMidContent(t *testing.T) {
 		t.Fatal(err)
 	}
 	body := &counter{r: io.LimitReader(zeroes{}, 1<<30)}
-	results, err := c.Send(t.Context(), Message{From: "a@x", To: []string{"b@x"}, Body: body})
+	results, err := send(t, c, Message{From: "a@x", To: []string{"b@x"}, Open: from(body)})
 	if err == nil || verdicts(results) != "permanent" || results[0].Reply != "552 5.3.4 that is enough" {
 		t.Errorf("%+v, %v", results, err)
 	}
@@ -287,7 +424,7 @@ func (c *counter) Read(p []byte) (int, error) {
 func TestHELO(t *testing.T) {
 	s := &smarthost{answers: map[string]string{"EHLO": "502 what?"}}
 	c := open(t, s, Options{TLS: TLSNone, Hello: "gate.office.example"})
-	if results, err := c.Send(t.Context(), letterTo("b@x")); err != nil || verdicts(results) != "ok" {
+	if results, err := send(t, c, letterTo("b@x")); err != nil || verdicts(results) != "ok" {
 		t.Fatal(results, err)
 	}
 	if s.commands[1] != "HELO gate.office.example" {
@@ -309,7 +446,7 @@ func TestSilence(t *testing.T) {
 				s := &smarthost{offers: []string{"HELP"}, answers: test.answers}
 				c := open(t, s, plain)
 				begun := time.Now()
-				results, err := c.Send(t.Context(), letterTo("b@x"))
+				results, err := send(t, c, letterTo("b@x"))
 				if err == nil || verdicts(results) != test.want {
 					t.Errorf("%+v, %v", results, err)
 				}
@@ -348,8 +485,8 @@ func TestSlowIsNotSilent(t *testing.T) {
 		}
 		begun := time.Now()
 		m := letterTo("b@x")
-		m.Body = io.LimitReader(zeroes{}, 18000)
-		if results, err := c.Send(t.Context(), m); err != nil || verdicts(results) != "ok" {
+		m.Open = from(io.LimitReader(zeroes{}, 18000))
+		if results, err := send(t, c, m); err != nil || verdicts(results) != "ok" {
 			t.Errorf("%+v, %v", results, err)
 		}
 		if took := time.Since(begun); took < time.Hour {
@@ -373,12 +510,18 @@ func TestCancel(t *testing.T) {
 					cancel()
 				}
 				begun := time.Now()
-				results, err := c.Send(ctx, letterTo("b@x"))
-				if !errors.Is(err, ctx.Err()) || !errors.Is(results[0].Err, ctx.Err()) || time.Since(begun) > 5*time.Second {
-					t.Errorf("%+v, %v after %v", results, err, time.Since(begun))
+				all, err := drainAll(ctx, t, c, letterTo("b@x"))
+				if !errors.Is(err, ctx.Err()) || time.Since(begun) > 5*time.Second {
+					t.Errorf("%+v, %v after %v", all, err, time.Since(begun))
 				}
-				if results[0].Doubtful != (name == "content") || verdicts(results)[:9] != "temporary" {
-					t.Errorf("%+v", results)
+				if name == "before" {
+					if all != nil {
+						t.Errorf("a message was taken for nothing: %+v", all)
+					}
+					return
+				}
+				if r := all[0][0]; !errors.Is(r.Err, ctx.Err()) || r.Doubtful != (name == "content") || verdicts(all[0])[:9] != "temporary" {
+					t.Errorf("%+v", r)
 				}
 			})
 		})

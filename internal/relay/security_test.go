@@ -21,11 +21,8 @@ func trusting(t *testing.T, s *smarthost) *tls.Config {
 func TestStartTLS(t *testing.T) {
 	s := &smarthost{offers: []string{"STARTTLS", "SIZE 1"}, secure: []string{"PIPELINING", "AUTH PLAIN"}, user: "office"}
 	c := open(t, s, Options{TLS: TLSStart, TLSConfig: trusting(t, s), User: "office", Password: "secret"})
-	if results, err := c.Send(t.Context(), letterTo("b@x")); err != nil || verdicts(results) != "ok" {
+	if results, err := send(t, c, letterTo("b@x")); err != nil || verdicts(results) != "ok" {
 		t.Fatal(results, err) // and not "too large", by what was said before TLS
-	}
-	if err := c.Quit(t.Context()); err != nil {
-		t.Error(err)
 	}
 	want := []string{"EHLO localhost", "STARTTLS", "EHLO localhost", "AUTH PLAIN AG9mZmljZQBzZWNyZXQ="}
 	if !slices.Equal(s.commands[:4], want) {
@@ -43,7 +40,7 @@ func TestImplicitTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if results, err := c.Send(t.Context(), letterTo("b@x")); err != nil || verdicts(results) != "ok" {
+	if results, err := send(t, c, letterTo("b@x")); err != nil || verdicts(results) != "ok" {
 		t.Error(results, err)
 	}
 	_ = c.Close()

@@ -13,6 +13,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -23,11 +24,13 @@ import (
 // the ordinary where a test says so. It takes CRLF.CRLF alone for the end of a message.
 type smarthost struct {
 	offers  []string          // EHLO keywords
-	answers map[string]string // by the whole command line, or by its verb; "content" for the final dot. "HANGUP" closes, "MUTE" says nothing
-	cert    *tls.Certificate  // for STARTTLS
-	secure  []string          // EHLO keywords after TLS; nil means the same as before
-	greet   string
-	user    string // with password "secret"
+	answers map[string]string // by the whole command line, by verb and sender ("DATA a@x"), or by the verb; "content" is the end of a
+	// message, by DATA or BDAT. "HANGUP" closes, "MUTE" says nothing
+	cert   *tls.Certificate // for STARTTLS
+	secure []string         // EHLO keywords after TLS; nil means the same as before
+	greet  string
+	user   string // with password "secret"
+	mute   bool   // says nothing any more
 
 	mu       sync.Mutex
 	commands []string
@@ -40,6 +43,8 @@ type letter struct {
 	from string
 	to   []string
 	body string // unstuffed
+
+	broken bool // a part of it was refused
 }
 
 // serve speaks until the client goes. What it reads ahead is what the client sent in one group.
@@ -61,10 +66,7 @@ func (s *smarthost) serve(conn net.Conn) {
 			return
 		}
 		verb := strings.ToUpper(strings.FieldsFunc(line+" ", func(r rune) bool { return r == ' ' || r == ':' })[0])
-		answer, given := s.answers[line]
-		if !given {
-			answer, given = s.answers[verb]
-		}
+		answer, given := s.answer(line, verb+" "+mail.from, verb)
 		if !given {
 			answer = "250 2.0.0 ok"
 		}
@@ -90,6 +92,10 @@ func (s *smarthost) serve(conn net.Conn) {
 		case "AUTH":
 			if !given {
 				answer = s.auth(conn, r, line)
+			}
+		case "BDAT":
+			if answer = s.bdat(r, line, &mail, &open); answer == "" {
+				return
 			}
 		case "MAIL":
 			if !given && open {
@@ -125,7 +131,10 @@ func (s *smarthost) serve(conn net.Conn) {
 			}
 		case "QUIT":
 			s.say(conn, "221 bye")
-			return
+			if !s.mute {
+				return
+			}
+			answer = "MUTE"
 		}
 		if !s.say(conn, answer) || strings.HasPrefix(answer, "421") {
 			return
@@ -157,6 +166,9 @@ func (s *smarthost) say(conn net.Conn, answer string) bool {
 	case "HANGUP":
 		return false
 	case "MUTE":
+		s.mute = true
+	}
+	if s.mute {
 		return true
 	}
 	_, err := io.WriteString(conn, answer+"\r\n")
@@ -165,6 +177,9 @@ func (s *smarthost) say(conn net.Conn, answer string) bool {
 
 // data reads content up to CRLF.CRLF and accepts it, before it says so: "" if the line died first.
 func (s *smarthost) data(r *bufio.Reader, mail *letter) string {
+	if r.Buffered() == 0 {
+		s.writes = append(s.writes, []string{"."})
+	}
 	var raw []byte
 	for !bytes.Equal(raw, []byte(".\r\n")) && !bytes.HasSuffix(raw, []byte("\r\n.\r\n")) {
 		b, err := r.ReadByte()
@@ -175,7 +190,48 @@ func (s *smarthost) data(r *bufio.Reader, mail *letter) string {
 	}
 	text := strings.ReplaceAll("\r\n"+string(raw[:len(raw)-3]), "\r\n.", "\r\n")
 	mail.body = text[2:]
-	answer, given := s.answers["content"]
+	return s.judge(mail)
+}
+
+// bdat reads a chunk, all of it whatever there is to say to it (RFC 3030 §2). After a refusal only RSET ends the transaction.
+func (s *smarthost) bdat(r *bufio.Reader, line string, mail *letter, open *bool) string {
+	words := strings.Fields(line)
+	n, _ := strconv.Atoi(words[1])
+	chunk := make([]byte, n)
+	if _, err := io.ReadFull(r, chunk); err != nil {
+		return ""
+	}
+	last := len(words) == 3
+	answer, given := s.answer(line, "BDAT "+mail.from, "BDAT")
+	switch {
+	case given && (!last || answer[0] != '2'):
+		mail.broken = mail.broken || answer[0] != '2'
+		return answer
+	case !*open || mail.broken || len(mail.to) == 0:
+		mail.broken = *open
+		return "503 5.5.1 no transaction for that"
+	}
+	mail.body += string(chunk)
+	if !last {
+		return "250 2.0.0 " + words[1] + " octets"
+	}
+	answer = s.judge(mail)
+	*mail, *open = letter{broken: answer != "" && answer[0] >= '4'}, answer != "" && answer[0] >= '4'
+	return answer
+}
+
+func (s *smarthost) answer(keys ...string) (answer string, given bool) {
+	for _, key := range keys {
+		if answer, given = s.answers[key]; given {
+			break
+		}
+	}
+	return answer, given
+}
+
+// judge accepts a message or not: "" if it hangs up after it.
+func (s *smarthost) judge(mail *letter) string {
+	answer, given := s.answer("content "+mail.from, "content")
 	if !given {
 		answer = "250 2.0.0 queued as 7"
 		if len(mail.to) == 0 {

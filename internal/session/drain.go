@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"outpost/internal/relay"
@@ -18,10 +20,6 @@ import (
 // so again, and each try costs a handshake.
 const brokenTries = 3
 
-// replyTooMany is a server's "too many recipients": those left over are taken
-// in another transaction of the same connection (RFC 5321 §4.5.3.1.10).
-const replyTooMany = 452
-
 // look is how often the queue is looked at for mail that came in while the boxes
 // are still being collected.
 const look = 2 * time.Second
@@ -32,14 +30,12 @@ const look = 2 * time.Second
 // on a new one.
 func (c *call) drain(ctx context.Context, pulled <-chan struct{}) error {
 	d := &drain{call: c, tried: make(map[spool.ID]bool)}
-	defer func() { d.close(ctx) }()
 	again := time.NewTicker(look)
 	defer again.Stop()
 	for {
 		if err := d.all(ctx); err != nil {
 			return err
 		}
-		d.close(ctx)
 		select {
 		case <-again.C:
 		case <-pulled:
@@ -60,11 +56,11 @@ func (d *drain) all(ctx context.Context) error {
 		if err := d.open(ctx); err != nil {
 			return err
 		}
-		if err := d.send(ctx, m); err != nil {
+		if err := d.flow(ctx, m); err != nil && !errors.Is(err, relay.ErrLimit) {
 			if d.call.over(ctx) {
 				return err
 			}
-			d.call.problem("message "+string(m.ID), err)
+			d.call.problem("smarthost", err)
 			if d.broken >= brokenTries {
 				return fmt.Errorf("gave up after %d broken connections: %w", d.broken, err)
 			}
@@ -76,6 +72,7 @@ func (d *drain) all(ctx context.Context) error {
 type drain struct {
 	call   *call
 	client *relay.Client
+	mu     sync.Mutex // guards tried
 	tried  map[spool.ID]bool
 	broken int  // connections in a row that ended without a message sent
 	unread bool // part of the queue could not be read, and this was told
@@ -90,6 +87,8 @@ func (d *drain) next() (queue.Message, bool) {
 		d.unread = true // told once; what could be read goes all the same
 		d.call.problem("queue", err)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	waiting = slices.DeleteFunc(waiting, func(m queue.Message) bool { return d.tried[m.ID] })
 	if len(waiting) == 0 {
 		return queue.Message{}, false
@@ -123,49 +122,80 @@ func (d *drain) open(ctx context.Context) error {
 	return err
 }
 
-// close ends the connection in order if it can.
-func (d *drain) close(ctx context.Context) {
-	if d.client != nil {
-		_ = d.client.Quit(ctx) // what was answered stands, whatever QUIT meets
-		d.client = nil
-	}
+// flight is a message that was given to the smarthost's connection.
+type flight struct {
+	queue.Message
+	body io.Closer
 }
 
-// send tries one message and stores what became of each recipient. An error
-// means that this message or the connection failed as a whole.
-func (d *drain) send(ctx context.Context, m queue.Message) error {
-	d.tried[m.ID] = true
-	to, err := d.mark(ctx, m.ID)
-	if err != nil || len(to) == 0 {
-		return err
-	}
-	body, err := d.call.s.opt.Queue.Body(m.ID)
-	if err != nil {
-		return errors.Join(err, d.unreadable(ctx, m.ID, err))
-	}
-	defer body.Close()
-	results, broken := d.client.Send(ctx, relay.Message{
-		From: m.From, To: to, Size: m.Size, EightBit: m.EightBit, UTF8: m.UTF8, Body: body,
+// flow sends first and whatever waits behind it over the connection, and ends it.
+func (d *drain) flow(ctx context.Context, first queue.Message) error {
+	var (
+		mu     sync.Mutex
+		given  = map[*relay.Message]flight{}
+		waits  = &first
+		sent   int
+		client = d.client
+	)
+	d.client = nil
+	err := client.Drain(ctx, func(ctx context.Context) *relay.Message {
+		for !d.call.over(ctx) {
+			if waits == nil {
+				m, ok := d.next()
+				if !ok {
+					break
+				}
+				waits = &m
+			}
+			m := *waits
+			waits = nil
+			out, body := d.take(ctx, m)
+			if out == nil {
+				continue
+			}
+			mu.Lock()
+			given[out] = flight{m, body}
+			mu.Unlock()
+			return out
+		}
+		return nil
+	}, func(out *relay.Message, results []relay.Result) {
+		mu.Lock()
+		f := given[out]
+		delete(given, out)
+		mu.Unlock()
+		_ = f.body.Close()
+		sent += d.settle(ctx, f.Message, results)
 	})
-	accepted := d.settle(ctx, m, results)
-	if broken != nil {
-		_ = d.client.Close()
-		d.client = nil
-		d.broken++
-	}
-	if accepted > 0 {
+	if d.broken++; sent > 0 || err == nil {
 		d.broken = 0
-		d.tried[m.ID] = !tooMany(results)
 	}
-	return broken
+	return err
 }
 
-// tooMany says that the server wants the rest of the recipients separately.
-func tooMany(results []relay.Result) bool {
-	return slices.ContainsFunc(results, func(r relay.Result) bool {
-		var e *relay.Error
-		return errors.As(r.Err, &e) && e.Code == replyTooMany && e.Command == "RCPT"
-	})
+// take marks a message as being sent and opens it; nil if it can't go, which is told.
+func (d *drain) take(ctx context.Context, m queue.Message) (*relay.Message, io.Closer) {
+	d.mu.Lock()
+	d.tried[m.ID] = true
+	d.mu.Unlock()
+	to, err := d.mark(ctx, m.ID)
+	if err == nil && len(to) == 0 {
+		return nil, nil
+	}
+	var body io.ReadCloser
+	if err == nil {
+		if body, err = d.call.s.opt.Queue.Body(m.ID); err != nil {
+			err = errors.Join(err, d.unreadable(ctx, m.ID, err))
+		}
+	}
+	if err != nil {
+		d.call.problem("message "+string(m.ID), err)
+		return nil, nil
+	}
+	return &relay.Message{
+		From: m.From, To: to, Size: m.Size, EightBit: m.EightBit, UTF8: m.UTF8,
+		Open: func() (io.ReadCloser, error) { return body, nil },
+	}, body
 }
 
 // mark notes that the waiting recipients of a message are being sent to, so
@@ -210,6 +240,12 @@ func (d *drain) settle(ctx context.Context, m queue.Message, results []relay.Res
 		if r.Err == nil {
 			accepted++
 		}
+		if r.Untried {
+			d.mu.Lock()
+			d.tried[m.ID] = false
+			d.mu.Unlock()
+			continue
+		}
 		d.tell(m, r)
 	}
 	d.call.tellTwice(m, results)
@@ -230,6 +266,9 @@ func apply(to *queue.Recipient, r relay.Result) {
 		return
 	}
 	to.State = queue.Failed
+	if r.Untried {
+		to.Attempts--
+	}
 	if temporary(r.Err) {
 		to.State = queue.Waiting
 		to.Doubtful = to.Doubtful || r.Doubtful

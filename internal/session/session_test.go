@@ -371,10 +371,11 @@ func TestHangupTriesAgain(t *testing.T) {
 // and what was done stays done: over the calls that follow each message goes out
 // and comes in exactly once (the smarthost may see the one in doubt twice).
 func TestLostLine(t *testing.T) {
-	for cut := int64(50); cut < 1200; cut += 75 {
+	for cut := int64(50); cut < 1100; cut += 75 {
 		o := newOffice(t, map[string]isp.Box{"ann": {Password: password, Messages: [][]byte{letter("one"), letter("two")}}})
 		o.submit("first", "x@far.example")
 		o.submit("second one", "y@far.example")
+		o.opt.Smarthost.Relay.Window = 1 // one in doubt at a time
 		o.line.cutAt = cut
 		row, err := o.call()
 		var ended *CutError
@@ -516,6 +517,7 @@ func bubble(t *testing.T) *office {
 // that were not tried yet, so that they cannot block them for ever.
 func TestPoisonBlocksNothing(t *testing.T) {
 	o := newOffice(t, nil)
+	o.opt.Smarthost.Relay.Window = 1 // one lost at a time
 	for range brokenTries {
 		o.submit("POISON", "x@far.example")
 	}

@@ -1,0 +1,135 @@
+package relay
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/emersion/go-sasl"
+)
+
+const (
+	// knownLines and knownWidth bound what is kept of an EHLO reply. What an honest server says is a tenth of it.
+	knownLines = 64
+	knownWidth = 256
+	// limitsLast is how long a limit is believed that was learned from a refusal: nothing would show that it has gone.
+	limitsLast = 30 * 24 * time.Hour
+)
+
+// ErrEarly is that the server may not have liked to be spoken to before its greeting. Another connection at once, with Options.Known
+// nil and without Options.EarlyHello, shows whether it was that.
+var ErrEarly = errors.New("the server was spoken to before its greeting")
+
+// Known is what a server was seen to do, for the caller to keep between connections to it; as JSON if that suits. It saves round trips,
+// but nothing is taken from it that TLS has to vouch for, and a server that has changed its mind since costs a round trip or a
+// connection, never a wrong Result. The zero value is that nothing is known.
+type Known struct {
+	// At is when Lines were heard.
+	At time.Time
+	// Lines are its last EHLO reply, after STARTTLS where there is that; at most 64 of 256 octets.
+	Lines []string
+	// Clear is its EHLO reply before STARTTLS, when Options.TLS was TLSStart.
+	Clear []string `json:",omitempty"`
+	// MaxMessages for a connection and MaxRecipients for a message are limits that it showed, seen at LimitsAt; 0: none. What its EHLO
+	// reply says of limits isn't here.
+	MaxMessages   int       `json:",omitempty"`
+	MaxRecipients int       `json:",omitempty"`
+	LimitsAt      time.Time `json:",omitzero"`
+}
+
+// MaxSize is the size in octets over which the server refuses a message (RFC 1870), 0 if it has no limit or none is known. It may be
+// called on nil.
+func (k *Known) MaxSize() int64 {
+	if k == nil {
+		return 0
+	}
+	return parseExtensions(k.Lines).maxSize
+}
+
+// Known is what to give to the next Open for the same server; complete once Drain has returned. Not to be called while it runs.
+func (c *Client) Known() Known { return c.known }
+
+// recall takes over what outlasts a connection of what was known.
+func recall(k *Known) Known {
+	if k == nil || time.Since(k.LimitsAt) > limitsLast {
+		return Known{}
+	}
+	return Known{MaxMessages: max(k.MaxMessages, 0), MaxRecipients: max(k.MaxRecipients, 0), LimitsAt: k.LimitsAt}
+}
+
+// bounded is a copy of lines that can be stored.
+func bounded(lines []string) []string {
+	lines = slices.Clone(lines[:min(len(lines), knownLines)])
+	for i, line := range lines {
+		lines[i] = legible(line[:min(len(line), knownWidth)])
+	}
+	return lines
+}
+
+// meet is greeting and EHLO, and AUTH where it can go along. lines are what the server is known to answer to EHLO, where it stands now;
+// with fresh its greeting hasn't come yet. authenticated says that AUTH is done.
+//
+// A server that offers PIPECONNECT (Exim) takes commands before it has greeted, and a log-in behind EHLO. No content is among them: if
+// the server had changed, it could read a message's lines as commands.
+func (c *Client) meet(lines []string, fresh, auth bool) (authenticated bool, failure *Error) {
+	was := parseExtensions(lines)
+	early := was.early || fresh && c.opt.EarlyHello
+	if !early {
+		if fresh {
+			if failure = c.greeting(); failure != nil {
+				return false, failure
+			}
+		}
+		return false, c.hello()
+	}
+	group := c.ehlo()
+	if auth = auth && was.early && slices.Contains(was.auth, sasl.Plain) && c.mayLogIn(); auth {
+		line, fits := c.plain()
+		if auth = fits; fits {
+			group += line + "\r\n"
+		}
+	}
+	f := launch(c.conn, []byte(group))
+	defer f.land()
+	if fresh {
+		if failure = c.greeting(); failure != nil {
+			return false, tooEarly(failure)
+		}
+	}
+	rep, failure := c.reply("EHLO")
+	if failure == nil && rep.class() != 2 {
+		failure = replyError("EHLO", rep)
+	}
+	if failure != nil {
+		return false, tooEarly(failure)
+	}
+	if c.offered(rep); !auth {
+		return false, nil
+	}
+	return c.earlyAuth()
+}
+
+// earlyAuth is the reply to AUTH that went with EHLO. A refusal counts only where the server still offers that log-in.
+func (c *Client) earlyAuth() (authenticated bool, failure *Error) {
+	const command = "AUTH " + sasl.Plain
+	rep, failure := c.reply(command)
+	switch {
+	case failure != nil:
+		return false, tooEarly(failure)
+	case rep.class() == 2:
+		return true, nil
+	case rep.class() == 3:
+		return false, tooEarly(replyError(command, rep))
+	case slices.Contains(c.ext.auth, sasl.Plain) || c.err != nil:
+		return false, c.refusedLogin(command, rep)
+	}
+	return false, nil
+}
+
+// tooEarly marks a failure that may come of having spoken too early.
+func tooEarly(e *Error) *Error {
+	marked := *e
+	marked.Temporary = true
+	marked.Err = errors.Join(ErrEarly, e.Err)
+	return &marked
+}
