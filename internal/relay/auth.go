@@ -18,7 +18,7 @@ func (c *Client) mayLogIn() bool { return c.opt.TLS != TLSNone || c.opt.AllowPla
 
 // plain is AUTH PLAIN with its initial response, without the line's end; not ok if that doesn't fit into a line.
 func (c *Client) plain() (line string, ok bool) {
-	line = "AUTH " + sasl.Plain + " " + encode([]byte("\x00"+c.opt.User+"\x00"+c.opt.Password))
+	line = authPlain + " " + encode([]byte("\x00"+c.opt.User+"\x00"+c.opt.Password))
 	return line, len(line)+len("\r\n") <= maxCommandLine
 }
 

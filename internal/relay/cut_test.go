@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -77,8 +76,6 @@ func compare(t *testing.T, said map[string]Result, s *smarthost) {
 			t.Errorf("%s: %T", key, r.Err)
 		case r.Doubtful && !e.Temporary:
 			t.Errorf("%s: doubtful for good", key)
-		case e != nil && !e.Temporary && !strings.Contains(key, "nobody") && !strings.Contains(key, "refused"):
-			t.Errorf("%s: a cut is permanent: %v", key, r.Err)
 		}
 		delete(accepted, key)
 	}
@@ -91,6 +88,9 @@ func compare(t *testing.T, said map[string]Result, s *smarthost) {
 func whole(t *testing.T, s *smarthost) {
 	t.Helper()
 	for _, l := range s.letters() {
+		if len(l.to) == 0 {
+			continue // nobody gets it
+		}
 		i := slices.IndexFunc(evening(), func(m Message) bool { return m.From == l.from })
 		if i < 0 {
 			t.Errorf("a letter from %q", l.from)
@@ -131,6 +131,11 @@ func TestCutAnywhere(t *testing.T) {
 				wg.Wait()
 				compare(t, said, s)
 				whole(t, s)
+				for key, r := range said {
+					if strings.Contains(verdicts([]Result{r}), "permanent") && !strings.Contains(key, "nobody") && !strings.Contains(key, "refused") {
+						t.Errorf("%s: a cut is permanent: %v", key, r.Err)
+					}
+				}
 				if t.Failed() {
 					t.Fatalf("%s, cut at %d (deaf %v) up, %d (deaf %v) down", name, up.limit, up.deaf, down.limit, down.deaf)
 				}
@@ -228,67 +233,4 @@ func TestDoubtBegins(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzReply(f *testing.F) {
-	for _, seed := range []string{
-		"250 ok\r\n", "250-a\r\n250 b\r\n", "250\r\n", "250-\r\n250\r\n", "250 a\n", "25", "250-a\r\n251 b\r\n",
-		"550 5.1.1 \x1b[2Jno\r\n", "999 x\r\n", "250_x\r\n", "", strings.Repeat("250-x\r\n", 200), "220 " + strings.Repeat("x", 5000),
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, wire []byte) {
-		in := newReplyReader(bytes.NewReader(wire))
-		for {
-			rep, err := in.read()
-			if err != nil {
-				return
-			}
-			if rep.code < 200 || rep.code > 599 || len(rep.lines) == 0 || len(rep.lines) > maxReplyLines {
-				t.Fatalf("%+v", rep)
-			}
-			s := rep.String()
-			if !strings.HasPrefix(s, fmt.Sprint(rep.code)) || len(s) > 4*maxWords || strings.ContainsAny(s, "\r\n\x1b\x00") {
-				t.Fatalf("%q", s)
-			}
-			if e := rep.enhanced(); e != "" && e[0] != s[0] {
-				t.Fatalf("%q in %q", e, s)
-			}
-			_ = replyError("RCPT", rep)
-			parseExtensions(rep.lines)
-		}
-	})
-}
-
-func FuzzEncoder(f *testing.F) {
-	f.Add([]byte("a\r\n.\r\nb"), 3)
-	f.Add([]byte("\r\r\n\n.\n\x00.\r\x00\n"), 2)
-	f.Fuzz(func(t *testing.T, body []byte, cut int) {
-		var whole, cutUp encoder
-		want := whole.finish(whole.append(nil, body))
-		cut = min(max(cut, 0), len(body))
-		if got := cutUp.finish(cutUp.append(cutUp.append(nil, body[:cut]), body[cut:])); !bytes.Equal(got, want) {
-			t.Fatalf("cut at %d: %q, whole %q", cut, got, want)
-		}
-		lines := strings.Split(string(want), "\r\n")
-		if lines[len(lines)-1] != "" || strings.ContainsAny(strings.Join(lines, ""), "\r\n\x00") {
-			t.Fatalf("%q becomes %q", body, want)
-		}
-		var plain strings.Builder
-		for _, line := range lines[:len(lines)-1] {
-			if line == "." {
-				t.Fatalf("%q becomes %q, which ends early", body, want)
-			}
-			plain.WriteString(strings.TrimPrefix(line, ".") + "\r\n")
-		}
-		// Independently of the encoder: what arrives is the body with its line ends normalised.
-		norm := strings.NewReplacer("\x00", "").Replace(string(body))
-		norm = strings.NewReplacer("\r\n", "\r\n", "\r", "\r\n", "\n", "\r\n").Replace(norm)
-		if norm != "" && !strings.HasSuffix(norm, "\r\n") {
-			norm += "\r\n"
-		}
-		if plain.String() != norm {
-			t.Fatalf("%q arrives as %q", body, plain.String())
-		}
-	})
 }

@@ -61,6 +61,7 @@ type drain struct {
 	good    int             // messages accepted on it
 	limit   *Error          // the server takes no more messages
 	bye     *Error          // the server's 421
+	goesOn  bool            // it answered something after that
 	hit     *transaction    // the one that was on when the connection ended
 	noDoubt bool            // what was not answered was not accepted: the server said 421 before, and ended the connection
 }
@@ -162,7 +163,10 @@ func (d *drain) remainder(done func(*Message, []Result)) error {
 // settle makes what the connection's end leaves open of a message final. It is in doubt if all had left that the server needs to accept
 // it; it is tried if the connection ended when it was its turn.
 func (d *drain) settle(t *transaction, e *Error) {
-	doubt := t.doubtAt > 0 && d.taken >= t.doubtAt && !d.noDoubt && t.refusal == nil
+	doubt := t.doubtAt > 0 && d.taken >= t.doubtAt && t.refusal == nil
+	if d.noDoubt && (t != d.hit || len(t.taken) == 0) {
+		doubt = false
+	}
 	for i := range t.results {
 		if t.settled[i] || t.refusal != nil || t.local != nil {
 			continue

@@ -77,9 +77,9 @@ func (d *drain) lost(s step, err error) {
 		d.fault(lostError(s.name(), d.c.line.Patience(), err), s.t)
 		return
 	}
-	// The server said 421 and has now closed, as it had to (RFC 5321 §3.8): of what it didn't answer it can't have accepted anything.
-	// Only when it fell silent instead it isn't known what it goes on to do.
-	d.noDoubt = !errors.Is(err, os.ErrDeadlineExceeded) && d.c.ctx.Err() == nil
+	// The server said 421 and then nothing more, and has now closed, as it had to (RFC 5321 §3.8): of what it didn't answer it can't
+	// have accepted anything. If it went on instead, or fell silent, nobody knows.
+	d.noDoubt = !d.goesOn && !errors.Is(err, errNotSMTP) && !errors.Is(err, os.ErrDeadlineExceeded) && d.c.ctx.Err() == nil
 	d.fault(d.bye, d.hit)
 }
 
@@ -87,6 +87,7 @@ func (d *drain) lost(s step, err error) {
 func (d *drain) hear(s step, rep reply) {
 	t := s.t
 	d.underWay -= s.octets
+	d.goesOn = d.bye != nil
 	if !s.fits(rep) {
 		d.fault(replyError(s.name(), rep), t)
 		return
@@ -141,7 +142,8 @@ func (d *drain) recipient(s step, rep reply, refused *Error) {
 	t.heard++
 	switch {
 	case t.refusal != nil:
-		// Only says that there was no MAIL.
+		// A refusal only says that there was no MAIL.
+		t.odd = t.odd || refused == nil
 	case refused == nil:
 		t.taken = append(t.taken, s.rcpt)
 	case len(t.taken) > 0 && tooManyRecipients(rep, refused):

@@ -125,15 +125,19 @@ func (c *Client) offered(rep reply) {
 	c.known.Lines = bounded(rep.lines)
 }
 
-// upgrade is STARTTLS (RFC 3207 §4). EHLO must follow it: what the server said before may have been anybody's words.
-func (c *Client) upgrade() *Error {
+// upgrade is STARTTLS (RFC 3207 §4), which may have been sent already. EHLO must follow it: what the server said before may have been anybody's words.
+func (c *Client) upgrade(sent bool) *Error {
 	if !c.ext.startTLS {
 		return &Error{
 			Command: "STARTTLS", Err: errors.New("the server does not offer STARTTLS"),
 			Hint: "nothing is sent without TLS: check port and TLS mode (465 implicit, 587 starttls); something on the way may strip it",
 		}
 	}
-	rep, err := c.command("STARTTLS", "STARTTLS")
+	ask := c.command
+	if sent {
+		ask = func(name, _ string) (reply, *Error) { return c.reply(name) }
+	}
+	rep, err := ask("STARTTLS", "STARTTLS")
 	if err != nil {
 		return err
 	}

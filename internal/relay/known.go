@@ -1,11 +1,8 @@
 package relay
 
 import (
-	"errors"
 	"slices"
 	"time"
-
-	"github.com/emersion/go-sasl"
 )
 
 const (
@@ -15,10 +12,6 @@ const (
 	// limitsLast is how long a limit is believed that was learned from a refusal: nothing would show that it has gone.
 	limitsLast = 30 * 24 * time.Hour
 )
-
-// ErrEarly is that the server may not have liked to be spoken to before its greeting. Another connection at once, with Options.Known
-// nil and without Options.EarlyHello, shows whether it was that.
-var ErrEarly = errors.New("the server was spoken to before its greeting")
 
 // Known is what a server was seen to do, for the caller to keep between connections to it; as JSON if that suits. It saves round trips,
 // but nothing is taken from it that TLS has to vouch for, and a server that has changed its mind since costs a round trip or a
@@ -64,72 +57,4 @@ func bounded(lines []string) []string {
 		lines[i] = legible(line[:min(len(line), knownWidth)])
 	}
 	return lines
-}
-
-// meet is greeting and EHLO, and AUTH where it can go along. lines are what the server is known to answer to EHLO, where it stands now;
-// with fresh its greeting hasn't come yet. authenticated says that AUTH is done.
-//
-// A server that offers PIPECONNECT (Exim) takes commands before it has greeted, and a log-in behind EHLO. No content is among them: if
-// the server had changed, it could read a message's lines as commands.
-func (c *Client) meet(lines []string, fresh, auth bool) (authenticated bool, failure *Error) {
-	was := parseExtensions(lines)
-	early := was.early || fresh && c.opt.EarlyHello
-	if !early {
-		if fresh {
-			if failure = c.greeting(); failure != nil {
-				return false, failure
-			}
-		}
-		return false, c.hello()
-	}
-	group := c.ehlo()
-	if auth = auth && was.early && slices.Contains(was.auth, sasl.Plain) && c.mayLogIn(); auth {
-		line, fits := c.plain()
-		if auth = fits; fits {
-			group += line + "\r\n"
-		}
-	}
-	f := launch(c.conn, []byte(group))
-	defer f.land()
-	if fresh {
-		if failure = c.greeting(); failure != nil {
-			return false, tooEarly(failure)
-		}
-	}
-	rep, failure := c.reply("EHLO")
-	if failure == nil && rep.class() != 2 {
-		failure = replyError("EHLO", rep)
-	}
-	if failure != nil {
-		return false, tooEarly(failure)
-	}
-	if c.offered(rep); !auth {
-		return false, nil
-	}
-	return c.earlyAuth()
-}
-
-// earlyAuth is the reply to AUTH that went with EHLO. A refusal counts only where the server still offers that log-in.
-func (c *Client) earlyAuth() (authenticated bool, failure *Error) {
-	const command = "AUTH " + sasl.Plain
-	rep, failure := c.reply(command)
-	switch {
-	case failure != nil:
-		return false, tooEarly(failure)
-	case rep.class() == 2:
-		return true, nil
-	case rep.class() == 3:
-		return false, tooEarly(replyError(command, rep))
-	case slices.Contains(c.ext.auth, sasl.Plain) || c.err != nil:
-		return false, c.refusedLogin(command, rep)
-	}
-	return false, nil
-}
-
-// tooEarly marks a failure that may come of having spoken too early.
-func tooEarly(e *Error) *Error {
-	marked := *e
-	marked.Temporary = true
-	marked.Err = errors.Join(ErrEarly, e.Err)
-	return &marked
 }

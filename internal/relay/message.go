@@ -56,6 +56,7 @@ type transaction struct {
 	taken   []int  // recipients that it accepted, by their place in results
 	refusal *Error // of the message as a whole: MAIL, DATA or content
 	limit   bool   // the refusal is about the connection, not about this message
+	odd     bool   // it accepted a recipient of a message that it had refused
 	full    bool   // the server wants no more recipients for this message
 	data    bool   // DATA was answered
 	goAhead bool   // with 354

@@ -165,11 +165,11 @@ func Open(ctx context.Context, conn net.Conn, opt Options) (*Client, error) {
 
 // establish is everything between a fresh connection and the first MAIL, with what is known of the server.
 func (c *Client) establish() *Error {
-	var lines, clear []string
-	if k := c.opt.Known; k != nil {
-		lines, clear = k.Lines, k.Clear
+	var known Known
+	if c.opt.Known != nil {
+		known = *c.opt.Known
 	}
-	fresh, auth := true, c.opt.User != ""
+	fresh := true
 	switch c.opt.TLS {
 	case TLSNone:
 	case TLSImplicit:
@@ -177,18 +177,24 @@ func (c *Client) establish() *Error {
 			return err
 		}
 	case TLSStart:
-		if _, err := c.meet(clear, true, false); err != nil {
+		sent, err := c.meet(known.Clear, true, "STARTTLS")
+		if err != nil {
 			return err
 		}
 		c.known.Clear = c.known.Lines
-		if err := c.upgrade(); err != nil {
+		if err := c.upgrade(sent); err != nil {
 			return err
 		}
 		fresh = false
 	}
-	done, err := c.meet(lines, fresh, auth)
-	if err != nil || done || !auth {
+	sent, err := c.meet(known.Lines, fresh, c.earlyLogin(known.Lines))
+	if err != nil || c.opt.User == "" {
 		return err
+	}
+	if sent {
+		if done, err := c.heardLogin(); done || err != nil {
+			return err
+		}
 	}
 	return c.authenticate()
 }

@@ -31,6 +31,9 @@ type smarthost struct {
 	greet  string
 	user   string // with password "secret"
 	mute   bool   // says nothing any more
+	stays  bool   // goes on after a 421
+	most   int    // transactions that it grants on a connection, before it answers MAIL with enough; 0: any number
+	enough string
 
 	mu       sync.Mutex
 	commands []string
@@ -50,96 +53,109 @@ type letter struct {
 // serve speaks until the client goes. What it reads ahead is what the client sent in one group.
 func (s *smarthost) serve(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
-	r := bufio.NewReader(conn)
-	offers := s.offers
+	d := &dialogue{smarthost: s, conn: conn, r: bufio.NewReader(conn)}
 	if s.greet == "" {
 		s.greet = "220 smarthost.example ESMTP"
 	}
 	if !s.say(conn, s.greet) {
 		return
 	}
-	var mail letter
-	open := false
+	offers := s.offers
 	for {
-		line, ok := s.hear(r)
+		line, ok := s.hear(d.r)
 		if !ok {
 			return
 		}
 		verb := strings.ToUpper(strings.FieldsFunc(line+" ", func(r rune) bool { return r == ' ' || r == ':' })[0])
-		answer, given := s.answer(line, verb+" "+mail.from, verb)
-		if !given {
-			answer = "250 2.0.0 ok"
-		}
-		refused := given && answer[0] != '2' && answer[0] != '3'
-		switch verb {
-		case "EHLO":
-			if !given {
-				answer = "250-" + strings.Join(append([]string{"smarthost.example"}, offers...), "\r\n250-")
-				cut := strings.LastIndex(answer, "250-")
-				answer = answer[:cut] + "250 " + answer[cut+4:]
-			}
-		case "STARTTLS":
-			if given {
-				break
-			}
+		answer, given := s.answer(line, verb+" "+d.mail.from, verb)
+		switch {
+		case verb == "STARTTLS" && !given:
 			s.say(conn, "220 go on")
 			conn = tls.Server(conn, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*s.cert}})
-			r = bufio.NewReader(conn)
+			d.conn, d.r = conn, bufio.NewReader(conn)
 			if s.secure != nil {
 				offers = s.secure
 			}
 			continue
-		case "AUTH":
-			if !given {
-				answer = s.auth(conn, r, line)
-			}
-		case "BDAT":
-			if answer = s.bdat(r, line, &mail, &open); answer == "" {
-				return
-			}
-		case "MAIL":
-			if !given && open {
-				answer, refused = "503 5.5.1 nested MAIL", true
-			}
-			if !refused {
-				mail, open = letter{from: path(line)}, true
-			}
-		case "RCPT":
-			if !given && !open {
-				answer, refused = "503 5.5.1 no MAIL", true
-			}
-			if !refused {
-				mail.to = append(mail.to, path(line))
-			}
-		case "RSET":
-			mail, open = letter{}, false
-		case "DATA":
-			if !given {
-				answer = "354 go on"
-				if len(mail.to) == 0 {
-					answer = "554 5.5.1 no valid recipients"
-				}
-			}
-			if answer[0] == '3' {
-				if !s.say(conn, answer) {
-					return
-				}
-				if answer = s.data(r, &mail); answer == "" {
-					return
-				}
-				mail, open = letter{}, false
-			}
-		case "QUIT":
+		case verb == "EHLO" && !given:
+			answer = "250-" + strings.Join(append([]string{"smarthost.example"}, offers...), "\r\n250-")
+			cut := strings.LastIndex(answer, "250-")
+			answer = answer[:cut] + "250 " + answer[cut+4:]
+		case verb == "AUTH" && !given:
+			answer = s.auth(conn, d.r, line)
+		case verb == "QUIT":
 			s.say(conn, "221 bye")
 			if !s.mute {
 				return
 			}
-			answer = "MUTE"
+		default:
+			if answer, ok = d.transact(verb, line, answer); !ok {
+				return
+			}
 		}
-		if !s.say(conn, answer) || strings.HasPrefix(answer, "421") {
+		if !s.say(conn, answer) || strings.HasPrefix(answer, "421") && !s.stays {
 			return
 		}
 	}
+}
+
+// dialogue is where a connection to a smarthost stands.
+type dialogue struct {
+	*smarthost
+	conn net.Conn
+	r    *bufio.Reader
+	mail letter
+	open bool // a transaction
+	held int  // transactions that were granted
+}
+
+// transact is a command of a transaction, with an answer that is given or "". Not ok if it hangs up.
+func (d *dialogue) transact(verb, line, given string) (answer string, ok bool) {
+	answer = given
+	if given == "" {
+		answer = "250 2.0.0 ok"
+	}
+	refused := answer[0] != '2' && answer[0] != '3'
+	switch verb {
+	case "BDAT":
+		answer = d.bdat(line)
+		return answer, answer != ""
+	case "MAIL":
+		switch {
+		case given == "" && d.open:
+			answer, refused = "503 5.5.1 nested MAIL", true
+		case d.most > 0 && d.held == d.most:
+			answer, refused = d.enough, true
+		}
+		if !refused {
+			d.mail, d.open = letter{from: path(line)}, true
+			d.held++
+		}
+	case "RCPT":
+		if given == "" && !d.open {
+			answer, refused = "503 5.5.1 no MAIL", true
+		}
+		if !refused {
+			d.mail.to = append(d.mail.to, path(line))
+		}
+	case "RSET":
+		d.mail, d.open = letter{}, false
+	case "DATA":
+		if given == "" {
+			answer = "354 go on"
+			if len(d.mail.to) == 0 {
+				answer = "554 5.5.1 no valid recipients"
+			}
+		}
+		if answer[0] == '3' {
+			if !d.say(d.conn, answer) {
+				return "", false
+			}
+			answer = d.data(d.r, &d.mail)
+			d.mail, d.open = letter{}, false
+		}
+	}
+	return answer, answer != ""
 }
 
 // hear reads a command line. Like the best servers it knows lines that end with CRLF only.
@@ -194,29 +210,32 @@ func (s *smarthost) data(r *bufio.Reader, mail *letter) string {
 }
 
 // bdat reads a chunk, all of it whatever there is to say to it (RFC 3030 §2). After a refusal only RSET ends the transaction.
-func (s *smarthost) bdat(r *bufio.Reader, line string, mail *letter, open *bool) string {
+func (d *dialogue) bdat(line string) string {
 	words := strings.Fields(line)
 	n, _ := strconv.Atoi(words[1])
 	chunk := make([]byte, n)
-	if _, err := io.ReadFull(r, chunk); err != nil {
+	if _, err := io.ReadFull(d.r, chunk); err != nil {
 		return ""
 	}
 	last := len(words) == 3
-	answer, given := s.answer(line, "BDAT "+mail.from, "BDAT")
+	answer, given := d.answer("BDAT "+d.mail.from, "BDAT")
 	switch {
 	case given && (!last || answer[0] != '2'):
-		mail.broken = mail.broken || answer[0] != '2'
+		d.mail.broken = d.mail.broken || answer[0] != '2'
 		return answer
-	case !*open || mail.broken || len(mail.to) == 0:
-		mail.broken = *open
+	case !d.open || d.mail.broken || len(d.mail.to) == 0:
+		d.mail.broken = d.open
 		return "503 5.5.1 no transaction for that"
 	}
-	mail.body += string(chunk)
+	d.mail.body += string(chunk)
 	if !last {
 		return "250 2.0.0 " + words[1] + " octets"
 	}
-	answer = s.judge(mail)
-	*mail, *open = letter{broken: answer != "" && answer[0] >= '4'}, answer != "" && answer[0] >= '4'
+	if answer = d.judge(&d.mail); answer != "" && answer[0] >= '4' && answer[0] <= '5' {
+		d.mail.broken = true
+		return answer
+	}
+	d.mail, d.open = letter{}, false
 	return answer
 }
 

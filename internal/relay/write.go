@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"strconv"
 	"time"
 )
@@ -248,11 +249,14 @@ func (w *writer) content(t *transaction) bool {
 		return false
 	}
 	w.mu.Lock()
-	goAhead, nobody := t.goAhead, len(t.taken) == 0
+	goAhead, nobody, odd := t.goAhead, len(t.taken) == 0, t.odd
 	w.mu.Unlock()
 	switch {
 	case !goAhead:
 		return true
+	case odd: // a dot would send an empty message to those it accepted
+		w.breakOff(t, &Error{Command: "DATA", Temporary: true, Err: errors.New("the server wants the content of what it has refused")})
+		return false
 	case nobody: // RFC 2920 §3.1: it wants content though it has accepted nobody
 		return w.put(step{kind: stepDot, t: t}, ".\r\n")
 	}
@@ -267,7 +271,7 @@ func (w *writer) content(t *transaction) bool {
 		}
 		var err error
 		if w.piece, err = t.body.read(w.piece[:0], w.in); err != nil {
-			w.breakOff(t, err)
+			w.breakOff(t, bodyError(err))
 			return false
 		}
 	}
@@ -278,13 +282,13 @@ func (w *writer) content(t *transaction) bool {
 	return w.settleUp()
 }
 
-// breakOff ends the connection over a body that failed: DATA has no way to take back what was begun (RFC 5321 §4.1.1.4), and the server
-// drops the fragment.
-func (w *writer) breakOff(t *transaction, err error) {
+// breakOff ends the connection over a message that the server waits for and can't get: DATA has no way to take back what was begun
+// (RFC 5321 §4.1.1.4), and the server drops the fragment.
+func (w *writer) breakOff(t *transaction, e *Error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t.local = bodyError(err)
-	w.fault(t.local, t)
+	t.local = e
+	w.fault(e, t)
 }
 
 // flush writes what is ready, all at once, and says whether the connection can take more. Only from then on replies to it are awaited.
