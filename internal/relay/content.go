@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// chunkSize is how much content goes under one BDAT: enough that its line and its reply don't count, and so little that not
-	// much is sent in vain when the server refuses what stands before it.
+	// chunkSize is the measure of how much content goes under one BDAT: enough that its line and its reply don't count, and so little
+	// that not much is sent in vain when the server refuses what stands before it.
 	chunkSize = 16 << 10
 	// emptyReads in a row are given up, as in bufio: the body is broken.
 	emptyReads = 100
@@ -37,11 +37,25 @@ func openBody(m *Message, bdat bool, dst, in []byte) (*body, []byte, error) {
 	return b, dst, err
 }
 
-// read appends to dst the next chunkSize octets or somewhat more; what in can hold becomes three times as much at worst. At the end of
-// the content its last line is ended.
+// portion is how much to read next. The first chunk is small, as nothing is known yet of what the server makes of the recipients, and those
+// behind it are twice that. A small rest goes along: its reply would come right behind the one before, and many servers hold such back
+// until that is acknowledged (RFC 896), which is a round trip at the end of the call.
+func (b *body) portion() int {
+	n := chunkSize
+	if b.size > 0 {
+		n *= 2
+	}
+	if b.want > 0 && b.want-b.size <= int64(n+n/2) {
+		n *= 2
+	}
+	return n
+}
+
+// read appends to dst the next portion or somewhat more; what in can hold becomes twice as much at worst. At the end of the content its
+// last line is ended.
 func (b *body) read(dst, in []byte) ([]byte, error) {
 	empty := 0
-	for full := len(dst) + chunkSize; len(dst) < full; {
+	for full := len(dst) + b.portion(); len(dst) < full; {
 		n, err := b.src.Read(in)
 		b.size += int64(n)
 		dst = b.enc.append(dst, in[:n])

@@ -18,8 +18,8 @@ func TestChunks(t *testing.T) {
 	for mode, offers := range modes {
 		s := &smarthost{offers: offers}
 		var messages []Message
-		for i := range 40 {
-			body := strings.Repeat(".", i) + strings.Repeat("0123456789012345678901234567890123456789012345678901234567890.\r\n.\r\n", i*30)
+		for i := range 60 {
+			body := strings.Repeat(".", i) + strings.Repeat("0123456789012345678901234567890123456789012345678901234567890.\r\n.\r\n", i*15)
 			messages = append(messages, Message{From: "m@x", To: []string{"b@x"}, Size: int64(len(body)), Open: text(body)})
 		}
 		exact := strings.Repeat("x", chunkSize-2) + "\r\n"
@@ -43,12 +43,39 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+// The first chunk is small, and there is no small one at the end if the size is known. The CRLF of the last line is not in the size.
+func TestPortions(t *testing.T) {
+	for size, want := range map[int64]string{
+		10: "12 LAST", chunkSize: "16386 LAST", chunkSize + 100: "16486 LAST", 24 << 10: "24578 LAST", 25 << 10: "16384, 9218 LAST",
+		64 << 10: "16384, 49154 LAST", 200 << 10: "16384, 32768, 32768, 32768, 32768, 32768, 24578 LAST",
+	} {
+		s := &smarthost{offers: modes["CHUNKING"]}
+		m := Message{From: "m@x", To: []string{"b@x"}, Size: size, Open: from(io.LimitReader(strings.NewReader(strings.Repeat("0123456\r\n0123456", int(size))), size))}
+		if results, err := send(t, open(t, s, plain), m); err != nil || verdicts(results) != "ok" {
+			t.Fatal(results, err)
+		}
+		var chunks []string
+		for _, line := range s.commands {
+			if n, found := strings.CutPrefix(line, "BDAT "); found {
+				chunks = append(chunks, n)
+			}
+		}
+		if got := strings.Join(chunks, ", "); got != want {
+			t.Errorf("%d octets went as %s, want %s", size, got, want)
+		}
+	}
+}
+
 // What nobody wants isn't sent to its end: with CHUNKING a message can be left at any chunk, and the connection goes on.
 func TestLargeForNobody(t *testing.T) {
 	const size = 1 << 20
 	for name, answers := range map[string]map[string]string{
 		"sender": {"MAIL FROM:<m1@x>": "550 no"}, "recipients": {"RCPT m1@x": "550 no"}, "content": {"BDAT m1@x": "552 that is enough"},
 	} {
+		most := 2 * chunkSize
+		if name == "content" {
+			most = 4 * chunkSize // it is refused when the first chunk is there
+		}
 		synctest.Test(t, func(t *testing.T) {
 			s := &smarthost{offers: modes["CHUNKING"], answers: answers}
 			cable := newCable(lane{limit: -1, delay: time.Second}, lane{limit: -1, delay: time.Second})
@@ -66,7 +93,7 @@ func TestLargeForNobody(t *testing.T) {
 			if err != nil || verdicts(slices.Concat(all...)) != "ok ok ok permanent permanent permanent ok ok ok" {
 				t.Errorf("%s: %v, %v", name, all, err)
 			}
-			if cable.up.moved > 4*chunkSize {
+			if cable.up.moved > most {
 				t.Errorf("%s: %d octets were sent", name, cable.up.moved)
 			}
 		})
@@ -79,9 +106,15 @@ type thin struct {
 	rate int
 }
 
-func (c *thin) Write(p []byte) (int, error) {
-	time.Sleep(time.Duration(len(p)) * time.Second / time.Duration(c.rate))
-	return c.Conn.Write(p)
+func (c *thin) Write(p []byte) (n int, err error) {
+	for piece := range slices.Chunk(p, c.rate) {
+		time.Sleep(time.Second)
+		k, err := c.Conn.Write(piece)
+		if n += k; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // The caller's disk may be slow: while next and done take their time nobody runs out of patience, and each message is sent when it comes.

@@ -210,11 +210,12 @@ func (w *writer) chunks(t *transaction) bool {
 			t.doubtAt = w.base + int64(len(w.buf))
 		}
 		w.mu.Unlock()
-		if !w.settleUp() {
-			return false
-		}
 		if t.body.whole {
-			return true
+			return w.settleUp()
+		}
+		// While it leaves, the replies to the envelope come in and may spare the rest.
+		if !w.flush() || !w.settleUp() {
+			return false
 		}
 		var err error
 		if w.piece, err = t.body.read(w.piece[:0], w.in); err != nil {
