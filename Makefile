@@ -4,7 +4,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 
-.PHONY: help build demo test peers vet cross lint fuzz torture bench bench-line clean
+.PHONY: help build demo test peers vet cross lint fuzz torture bench bench-quick bench-peers bench-line bench-go clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -37,12 +37,22 @@ fuzz: ## every fuzz test for FUZZTIME (30s) each
 torture: ## cut the carrier at every octet of a session, and kill the daemon at every step; minutes
 	OUTPOST_TORTURE=full $(GO) test -count=1 -timeout 80m -parallel 64 -v -run 'Torture|Kill' ./cmd/outpost ./queue
 
-bench: ## benchmarks
-	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
+bench: bench-peers ## Outpost beside fetchmail, Postfix, mpop, msmtp (root; half an hour); BENCH=gsm/tiny/tls for less
+	bench/bin/sidebyside run --select '$(BENCH)' --results bench/results.jsonl
+
+bench-quick: ## the shortest cases of it; a minute
+	$(MAKE) bench BENCH='landline33/(tiny|empty)'
+
+bench-peers:
+	scripts/peers.sh pop3-login:dovecot-pop3d postconf:postfix dnsmasq:dnsmasq-base ip:iproute2 fetchmail:fetchmail mpop:mpop msmtp:msmtp
+	GO="$(GO)" bench/build.sh
 
 bench-line: ## what a paid line loses: coming up, overhead, hang-up; some six minutes in real time
 	$(GO) test -count=1 -v -run 'TestRoundTrips$$' ./internal/ppp | sed -n 's/^.*early_test.go:[0-9]*: /  /p'
 	$(GO) test -count=1 -run '^$$' -bench 'Hangup$$|Line$$' -benchtime 1x -timeout 30m ./internal/link
 
+bench-go: ## the benchmarks of the packages
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
+
 clean: ## remove what was built
-	rm -rf outpost dist
+	rm -rf outpost dist bench/bin bench/certs

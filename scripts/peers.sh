@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs what the tests talk to, where it is missing: Dovecot's POP3 server,
-# Postfix, slirp, pppd with a user-mode Linux that has PPP, ip and nft. It can do
-# so on Debian, as root. Elsewhere, and if that fails, it says what the tests will
-# have to do without, and that is no error: the tests that need it skip with a
-# clear line, or fail if CI=true.
+# Postfix, dnsmasq, slirp, pppd with a user-mode Linux that has PPP, ip and nft; or
+# what the arguments name instead, each as PROGRAM:PACKAGE. It can do so on Debian,
+# as root. Elsewhere, and if that fails, it says what the tests will have to do
+# without, and that is no error: the tests that need it skip with a clear line, or
+# fail if CI=true.
 #
 # No service is started and nothing is configured; the tests start their own.
 set -eu
@@ -13,11 +14,12 @@ policy=/usr/sbin/policy-rc.d
 kept=$policy.before-outpost
 
 # pppd itself may be run by the group dip only, but chat comes with it.
-peers="pop3-login:dovecot-pop3d postconf:postfix slirp-fullbolt:slirp chat:ppp ip:iproute2 nft:nftables"
+peers="pop3-login:dovecot-pop3d postconf:postfix dnsmasq:dnsmasq-base slirp-fullbolt:slirp chat:ppp ip:iproute2 nft:nftables"
 case $(uname -m) in
 x86_64 | i?86) peers="$peers linux.uml:user-mode-linux" ;;
-*) echo "peers: user-mode Linux is for PCs only; the tests that need it will not run" >&2 ;;
+*) [ $# -gt 0 ] || echo "peers: user-mode Linux is for PCs only; the tests that need it will not run" >&2 ;;
 esac
+[ $# = 0 ] || peers=$*
 
 # absent prints the packages whose program isn't there, a line each.
 absent() {

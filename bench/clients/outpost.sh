@@ -84,7 +84,7 @@ configuration() {
 # /etc/hosts is for it alone.
 serve() {
 	[ ! -f "$WORK_DIR/outpost.pid" ] || return 0
-	mkdir -p "$WORK_DIR/storage"
+	mkdir -p "$WORK_DIR/storage/mail"
 	configuration >"$conf"
 	chmod 600 "$conf"
 	printf '127.0.0.1 localhost\n%s %s %s\n' "$ISP_IP" "$SMTP_HOST" "$POP3_HOST" >"$WORK_DIR/hosts"
