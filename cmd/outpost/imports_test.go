@@ -29,7 +29,7 @@ var floors = [][]string{
 	{"outpost/internal/dispatch"},
 	{"outpost/internal/control"},
 	{"outpost/cmd/outpost", "outpost/internal/peers", "outpost/internal/peers/guest",
-		"outpost/bench/cmd/linksim", "outpost/bench/cmd/mailgen"},
+		"outpost/bench", "outpost/bench/cmd/linksim", "outpost/bench/cmd/mailgen", "outpost/bench/cmd/sidebyside"},
 }
 
 var rules = []rule{
@@ -59,7 +59,9 @@ var exempt = map[string][]string{
 	"outpost/internal/peers": {"testing"},
 	"outpost/internal/isp":   {"outpost/modem/modemtest"},
 
-	"outpost/bench/cmd/linksim": {"os/signal"}, // a program of its own, for the comparison only
+	// Programs of their own, for the comparison only.
+	"outpost/bench/cmd/linksim":    {"os/signal"},
+	"outpost/bench/cmd/sidebyside": {"os/signal"},
 }
 
 type listed struct {

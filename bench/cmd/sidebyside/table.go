@@ -83,7 +83,7 @@ func (b board) row(s scene) (cells, faults []string) {
 		var pair [2]string
 		for i, mode := range modes {
 			r, ok := b.at(s, c, mode)
-			pair[i] = "–"
+			pair[i] = none
 			if !ok {
 				continue
 			}
@@ -93,14 +93,25 @@ func (b board) row(s scene) (cells, faults []string) {
 				faults = append(faults, fmt.Sprintf("%s %s %s, %s: %s", s.preset, s.profile, mode, c.title, note))
 			}
 		}
-		figures = append(figures, pair[0]+" / "+pair[1])
+		figures = append(figures, join(pair[0], pair[1]))
 	}
 	if bound == 0 {
 		return nil, nil
 	}
 	cells = append([]string{s.preset + " " + s.profile, fmt.Sprintf("%.1f", bound)}, figures...)
-	return append(cells, b.gain(s, "plain")+" / "+b.gain(s, "tls")), faults
+	return append(cells, join(b.gain(s, "plain"), b.gain(s, "tls"))), faults
 }
+
+// join makes a cell of the figures of both modes.
+func join(plain, tls string) string {
+	if plain == none && tls == none {
+		return none
+	}
+	return plain + " / " + tls
+}
+
+// none stands for what wasn't run.
+const none = "–"
 
 // cell is a figure for the table.
 func (r result) cell() string {
@@ -142,7 +153,7 @@ func (b board) gain(s scene, mode string) string {
 		}
 	}
 	if peer == 0 || own == 0 {
-		return "–"
+		return none
 	}
 	return fmt.Sprintf("%.1f", peer/own)
 }
