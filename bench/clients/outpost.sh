@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # Outpost, as a client of bench.sh: see there for the steps and their environment. It
 # needs nothing else, so it can be run by another bench that calls its clients so.
 #
@@ -15,17 +15,18 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 conf=$WORK_DIR/outpost.toml
 
-# program NAME PACKAGE: prints the path of a program of the repository.
-program() {
-	found=$here/../bin/$1
+# built prints the path of a binary built from the repository.
+built() {
+	found=$here/../bin/outpost # by build.sh
 	if [ -z "${BENCH_BUILT:-}" ] || [ ! -x "$found" ]; then
-		found=$WORK_DIR/bin/$1
-		[ -x "$found" ] || (cd "$here" && ${GO:-go} build -o "$found" "$2") >&2
+		found=$WORK_DIR/bin/outpost
+		[ -x "$found" ] || (cd "$here" && ${GO:-go} build -o "$found" ../../cmd/outpost) >&2
 	fi
 	echo "$found"
 }
 
-outpost=${OUTPOST_BIN:-$(command -v outpost || program outpost ../../cmd/outpost)}
+outpost=${OUTPOST_BIN:-$(command -v outpost || built)}
+listen=${OUTPOST_LISTEN:-127.0.0.1:2525}
 
 # quote TEXT: prints it as a TOML string.
 quote() {
@@ -64,7 +65,7 @@ configuration() {
 		[storage]
 		dir = $(quote "$WORK_DIR/storage")
 		[smtp]
-		listen = ["${OUTPOST_LISTEN:=127.0.0.1:2525}"]
+		listen = ["$listen"]
 		[[line]]
 		kind = "net"
 		$(the_line)
@@ -102,6 +103,41 @@ serve() {
 	done
 }
 
+# say LINE CODE: gives a command to the daemon and wants this answer.
+say() {
+	printf '%s\r\n' "$1" >&3
+	answer "$2"
+}
+
+answer() {
+	while IFS= read -r -t 60 line <&3; do
+		case $line in
+		"$1 "*) return ;;
+		"$1-"*) ;;
+		*) break ;;
+		esac
+	done
+	echo "smtp: wanted $1, got: ${line:-nothing}" >&2
+	return 1
+}
+
+# submit hands in the mail of OUT_DIR by SMTP. It changes no octet but the line ends.
+submit() {
+	exec 3<>"/dev/tcp/${listen%:*}/${listen##*:}"
+	answer 220
+	say 'EHLO bench.field.test' 250
+	while read -r file from recipients; do
+		say "MAIL FROM:<$from>" 250
+		for to in $recipients; do say "RCPT TO:<$to>" 250; done
+		say DATA 354
+		# The last expression ends the last line, where it has no end.
+		LC_ALL=C sed -e 's/\r$//' -e 's/^\./../' -e 's/$/\r/' -e '$a\' "$OUT_DIR/$file" >&3
+		say . 250
+	done <"$OUT_DIR/envelopes"
+	say QUIT 221
+	exec 3>&-
+}
+
 # delivered waits until all that was collected is in the mail folders, a minute at most.
 delivered() {
 	i=0
@@ -113,6 +149,7 @@ delivered() {
 
 # stop ends the daemon and waits for it.
 stop() {
+	[ -f "$WORK_DIR/outpost.pid" ] || return 0
 	pid=$(cat "$WORK_DIR/outpost.pid")
 	kill "$pid" || true
 	i=0
@@ -126,7 +163,7 @@ stop() {
 case $1 in
 prepare)
 	serve
-	"$(program mailgen ../cmd/mailgen)" submit --address "${OUTPOST_LISTEN:-127.0.0.1:2525}" "$OUT_DIR"
+	submit
 	;;
 session) "$outpost" connect --config "$conf" ;;
 cleanup)
