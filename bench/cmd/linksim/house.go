@@ -31,7 +31,8 @@ func build(ctx context.Context, args []string) (int, error) {
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
-	if err := cmd.Start(); err != nil {
+	err := urgently(cmd.Start)
+	if err != nil {
 		return 1, fmt.Errorf("namespaces need root: %w", err)
 	}
 	ended := make(chan error)
@@ -88,13 +89,28 @@ func reap(pid int) (int, error) {
 	}
 }
 
-// urgently runs f on a thread that is scheduled before all ordinary work, so that
-// the line keeps its time on a busy machine. Where that isn't allowed it runs all the
-// same, and the report tells by how much it was late.
-func urgently(f func()) {
+// urgently starts a program whose threads are scheduled before all ordinary work, so
+// that the line keeps its time on a busy machine. Where that isn't allowed it starts
+// all the same, and the report tells by how much it was late.
+func urgently(start func() error) error { return scheduled(unix.SCHED_FIFO, start) }
+
+// ordinarily starts a program with the others.
+func ordinarily(start func() error) error { return scheduled(unix.SCHED_NORMAL, start) }
+
+// scheduled has this thread, and what it starts, scheduled so for the time of start.
+func scheduled(policy uint32, start func() error) error {
 	runtime.LockOSThread()
-	_ = unix.SchedSetAttr(0, &unix.SchedAttr{
-		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 10, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
-	}, 0)
-	f()
+	defer runtime.UnlockOSThread()
+	before, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		return start()
+	}
+	now := &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy}
+	if policy == unix.SCHED_FIFO {
+		now.Priority = 10
+	}
+	if unix.SchedSetAttr(0, now, 0) == nil {
+		defer func() { _ = unix.SchedSetAttr(0, before, 0) }()
+	}
+	return start()
 }

@@ -35,7 +35,7 @@ func (m *meter) command(ctx context.Context) (int, error) {
 	cmd.Env = append(os.Environ(), "LINKSIM_FIELD=field", "LINKSIM_ISP=isp",
 		"LINKSIM_FIELD_IP="+fieldIP, "LINKSIM_ISP_IP="+ispIP,
 		fmt.Sprintf("LINKSIM_PID=%d", os.Getpid()), "LINKSIM_REPORT="+m.opt.report)
-	if err := cmd.Start(); err != nil {
+	if err := ordinarily(cmd.Start); err != nil {
 		return 1, err
 	}
 	go func() {

@@ -21,7 +21,7 @@ import (
 const (
 	// inParallel is how many runs two processors carry without being late. Most of
 	// a run is waiting.
-	inParallel = 12
+	inParallel = 20
 	// tries is how often a run is made that the simulator was late in.
 	tries = 3
 	// grace is how long a run may take to clear away when it is interrupted.
@@ -120,8 +120,9 @@ func (h *hall) play(ctx context.Context, list []trial, parallel int) {
 	for range parallel {
 		players.Go(func() {
 			for t := range next {
-				r, err := h.trial(ctx, t)
-				h.note(t, r, err)
+				if r, err := h.trial(ctx, t); ctx.Err() == nil {
+					h.note(t, r, err)
+				}
 			}
 		})
 	}
