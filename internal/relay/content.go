@@ -18,23 +18,39 @@ const (
 type body struct {
 	src   io.ReadCloser
 	enc   encoder
-	want  int64 // octets that it must have
-	size  int64 // octets that were read
-	whole bool  // all was read, and is as long as it must be
+	want  int64      // octets that it must have
+	size  int64      // octets that were read
+	seven *sevenBits // what they go through first; nil: nothing
+	whole bool       // all was read, and is as long as it must be
 }
 
 // openBody opens m's content and reads the first piece of it into dst, so that most of the messages that can't be read are found out before an
-// octet is spent on them. An error is the body's own.
-func openBody(m *Message, bdat bool, dst, in []byte) (*body, []byte, error) {
+// octet is spent on them. For a server without 8BITMIME it is changed where that is needed and can be. An error is the body's own.
+func openBody(m *Message, ext extensions, dst, in []byte) (*body, []byte, error) {
+	b := &body{want: m.Size}
+	dst, err := b.open(m, ext, dst, in)
+	if err == nil && !ext.eightBit && !(b.whole && sevenBit(dst)) {
+		if b.seven, err = surveyed(m, in); b.seven != nil || err != nil {
+			b.close()
+		}
+		if b.seven != nil {
+			dst, err = b.open(m, ext, dst, in)
+		}
+	}
+	return b, dst, err
+}
+
+// open begins with the content, again if it was begun before.
+func (b *body) open(m *Message, ext extensions, dst, in []byte) ([]byte, error) {
 	src, err := m.Open()
 	if err != nil {
-		return nil, dst, err
+		return dst, err
 	}
-	b := &body{src: src, enc: encoder{bdat: bdat}, want: m.Size}
+	b.src, b.enc, b.size, b.whole = src, encoder{bdat: ext.chunking}, 0, false
 	if dst, err = b.read(dst[:0], in); err != nil {
 		b.close()
 	}
-	return b, dst, err
+	return dst, err
 }
 
 // portion is how much to read next. The first chunk is small, as nothing is known yet of what the server makes of the recipients, and those
@@ -51,20 +67,20 @@ func (b *body) portion() int {
 	return n
 }
 
-// read appends to dst the next portion or somewhat more; what in can hold becomes twice as much at worst. At the end of the content its
+// read appends to dst the next portion or somewhat more; what in can hold becomes a few times as much at worst. At the end of the content its
 // last line is ended.
 func (b *body) read(dst, in []byte) ([]byte, error) {
 	empty := 0
 	for full := len(dst) + b.portion(); len(dst) < full; {
 		n, err := b.src.Read(in)
 		b.size += int64(n)
-		dst = b.enc.append(dst, in[:n])
+		dst = b.append(dst, in[:n])
 		switch {
 		case err == io.EOF && b.size < b.want:
 			return dst, fmt.Errorf("the message ends after %d of its %d octets: %w", b.size, b.want, io.ErrUnexpectedEOF)
 		case err == io.EOF:
 			b.whole = true
-			return b.enc.finish(dst), nil
+			return b.finish(dst)
 		case err != nil:
 			return dst, err
 		case n > 0:
@@ -76,6 +92,24 @@ func (b *body) read(dst, in []byte) ([]byte, error) {
 		}
 	}
 	return dst, nil
+}
+
+func (b *body) append(dst, src []byte) []byte {
+	if b.seven != nil {
+		src = b.seven.convert(src)
+	}
+	return b.enc.append(dst, src)
+}
+
+func (b *body) finish(dst []byte) ([]byte, error) {
+	if b.seven != nil {
+		rest, err := b.seven.finish()
+		if err != nil {
+			return dst, err
+		}
+		dst = b.enc.append(dst, rest)
+	}
+	return b.enc.finish(dst), nil
 }
 
 func (b *body) close() {

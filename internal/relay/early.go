@@ -8,8 +8,8 @@ import (
 	"github.com/emersion/go-sasl"
 )
 
-// ErrEarly is that the server may not have liked to be spoken to before its greeting. Another connection at once, with Options.Known
-// nil and without Options.EarlyHello, shows whether it was that.
+// ErrEarly is that the server may not have liked to be spoken to before its greeting, though it offered to bear that. Another connection
+// at once, with no Lines and no Clear in Options.Known, shows whether it was that.
 var ErrEarly = errors.New("the server was spoken to before its greeting")
 
 // meet is the greeting, unless it isn't fresh any more, and EHLO. lines are what the server is known to answer to that, where it stands
@@ -19,7 +19,7 @@ var ErrEarly = errors.New("the server was spoken to before its greeting")
 // No message is among what goes early: if the server had changed, it could read the lines of one as commands.
 func (c *Client) meet(lines []string, fresh bool, along string) (sent bool, failure *Error) {
 	known := parseExtensions(lines)
-	if !known.early && !(fresh && c.opt.EarlyHello) {
+	if !known.early {
 		if fresh {
 			if failure = c.greeting(); failure != nil {
 				return false, failure
@@ -28,7 +28,7 @@ func (c *Client) meet(lines []string, fresh bool, along string) (sent bool, fail
 		return false, c.hello()
 	}
 	group := c.ehlo()
-	if sent = known.early && along != ""; sent {
+	if sent = along != ""; sent {
 		group += along + "\r\n"
 	}
 	f := launch(c.conn, []byte(group))

@@ -74,7 +74,11 @@ func (d *drain) done(t *transaction) *transaction {
 // lost is the end of the connection while the reply to s was awaited. The caller holds mu.
 func (d *drain) lost(s step, err error) {
 	if d.bye == nil {
-		d.fault(lostError(s.name(), d.c.line.Patience(), err), s.t)
+		hit := s.t
+		if d.good > 0 && (s.kind == stepRSET || s.kind == stepMAIL) {
+			hit = nil // it isn't the message's fault, which had hardly begun
+		}
+		d.fault(lostError(s.name(), d.c.line.Patience(), err), hit)
 		return
 	}
 	// The server said 421 and then nothing more, and has now closed, as it had to (RFC 5321 §3.8): of what it didn't answer it can't
@@ -206,16 +210,17 @@ func (d *drain) closing(t *transaction, e *Error) {
 	}
 }
 
-// checkLimit finds out whether a refusal of MAIL, or of the RSET before it, is about the connection and not about the message: it says so,
-// or the same sender was granted on this connection before. If that is wrong it costs a connection, on which the message is the first
-// then and its refusal is taken for one.
+// checkLimit finds out whether a refusal of MAIL, or of the RSET before it, is about the connection and not about the message: messages
+// went before, and it says so, or it is the code for the end of the connection, or the same sender was granted before. If that is wrong it
+// costs a connection, on which the message is the first then and its refusal is taken for one.
 func (d *drain) checkLimit(t *transaction, rep reply, refused *Error) {
 	if d.good == 0 {
 		return
 	}
 	says := tooManyMessages(rep)
 	switch rep.code {
-	case 421, 450, 451, 452:
+	case 421:
+	case 450, 451, 452:
 		if !says && !d.senders[t.from] {
 			return
 		}

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"crypto/tls"
 	"errors"
 	"strconv"
 	"strings"
@@ -156,8 +155,8 @@ func (c *Client) upgrade(sent bool) *Error {
 
 // startTLS puts TLS between SMTP and the line. The reader is a new one: not an octet from before survives.
 func (c *Client) startTLS() *Error {
-	conn := tls.Client(c.line, c.opt.TLSConfig)
-	if err := conn.HandshakeContext(c.ctx); err != nil {
+	conn, err := c.line.StartTLS(c.ctx, c.opt.TLSConfig)
+	if err != nil {
 		return tlsError(c.opt.Timeout, err)
 	}
 	c.conn, c.in = conn, newReplyReader(conn)

@@ -39,6 +39,9 @@ func (k *Known) MaxSize() int64 {
 	return parseExtensions(k.Lines).maxSize
 }
 
+// Chunking says that the server takes content by BDAT (RFC 3030), so that nothing waits between two messages. It may be called on nil.
+func (k *Known) Chunking() bool { return k != nil && parseExtensions(k.Lines).chunking }
+
 // Known is what to give to the next Open for the same server; complete once Drain has returned. Not to be called while it runs.
 func (c *Client) Known() Known { return c.known }
 

@@ -11,9 +11,9 @@ type Message struct {
 	Size int64
 	// EightBit and UTF8 are what the message needs: octets over 127 in the content, UTF-8 in its header (BODY=8BITMIME, SMTPUTF8).
 	EightBit, UTF8 bool
-	// Open, never nil, gives the content, header and all, in lines, not dot-stuffed. It is called once at most, when the message's turn
-	// on the wire has come, from another goroutine than the one that called Drain, and one message at a time. What it gives is closed
-	// before Drain returns.
+	// Open, never nil, gives the content, header and all, in lines, not dot-stuffed. It is called when the message's turn on the
+	// wire has come, from another goroutine than the one that called Drain, and one message at a time; more than once, and to be read
+	// from the beginning, where the server lacks 8BITMIME. What it gives is closed before Drain returns.
 	Open func() (io.ReadCloser, error)
 }
 

@@ -82,10 +82,11 @@ func TestRefusals(t *testing.T) {
 		"content":           {map[string]string{content: "554 5.6.0 spam"}, "permanent permanent permanent", "", "554 5.6.0 spam", false},
 		"content for now":   {map[string]string{content: "451 virus scanner"}, "temporary temporary temporary", "", "451 virus scanner", false},
 		"BDAT":              {map[string]string{"BDAT m@x": "451 disk"}, "ok ok ok", "temporary temporary temporary", "451 disk", false},
-		"421 for MAIL":      {map[string]string{mail: "421 bye"}, "temporary temporary temporary", "", "421 bye", true},
+		"421 at MAIL":       {map[string]string{mail: "421 bye"}, "temporary temporary temporary", "", "421 bye", true},
 		"421 for RCPT":      {map[string]string{b: "550 who", c: "421 bye"}, "permanent temporary temporary", "", "550 who", true},
 		"421 for DATA":      {map[string]string{data: "421 bye"}, "temporary temporary temporary", "ok ok ok", "421 bye", true},
 		"421 for content":   {map[string]string{content: "421 4.3.2 bye"}, "temporary temporary temporary", "", "421 4.3.2 bye", true},
+		"hangs up at MAIL":  {map[string]string{mail: "HANGUP"}, "temporary temporary temporary", "temporary? temporary? temporary?", "smtp: MAIL: the server closed the connection: EOF", true},
 		"hangs up at RCPT":  {map[string]string{b: "550 who", c: "HANGUP"}, "permanent temporary temporary", "permanent temporary? temporary?", "550 who", true},
 		"hangs up, content": {map[string]string{b: "550 who", content: "HANGUP"}, "permanent temporary? temporary?", "", "550 who", true},
 		"354 for RCPT": {map[string]string{c: "354 go"}, "temporary temporary temporary", "temporary? temporary? temporary?",
@@ -105,6 +106,9 @@ func TestRefusals(t *testing.T) {
 					if test.chunks != "" && slices.Contains(offers, "CHUNKING") && (mode == "CHUNKING" || !strings.Contains(test.chunks, "?")) {
 						want = test.chunks
 						lost = lost && !strings.Contains(want, "ok")
+					}
+					if place > 0 && strings.HasSuffix(name, " at MAIL") && !strings.Contains(want, "?") {
+						want = "untried untried untried" // behind others it is the end of the connection, and not about the message
 					}
 					all, err := drainAll(t.Context(), t, open(t, s, plain), letters(5)...)
 					if len(all) <= place || verdicts(all[place]) != want || (err != nil) != lost {

@@ -9,7 +9,9 @@
 //
 // Nothing waits for a reply that the protocol does not make it wait for. With CHUNKING (RFC 3030) and PIPELINING (RFC 2920) all messages
 // and QUIT are under way at once, as far as Options.Window allows: one round trip for any number of them. With PIPELINING alone the
-// content of one goes with the envelope of the next: a round trip a message and one more. Without it, one for each command.
+// content of one goes with the envelope of the next: a round trip a message and one more. Without it, one for each command. Before its
+// greeting only a server is spoken to that was seen to offer that (PIPECONNECT): with others it saves nothing, as Nagle's algorithm
+// (RFC 896) holds their reply to an early EHLO back until the greeting is acknowledged, and RFC 5321 §4.3.1 says to wait.
 //
 // # What a Result says
 //
@@ -27,12 +29,15 @@
 // # What the content may do
 //
 // The content goes out as lines ended by CRLF with dots stuffed, whatever came in: a lone CR or LF becomes CRLF and NUL is dropped. So
-// the only CRLF.CRLF on the wire is ours, and no two servers can disagree on where the message ends (RFC 5321 §4.1.1.4). Beyond that it
-// is not touched. In particular 8-bit content goes as it is to a server that does not offer 8BITMIME. Postfix would rewrite it as
-// quoted-printable and RFC 6152 §3 wants that or a bounce; but rewriting breaks DKIM, S/MIME and PGP signatures, the servers that are
-// not 8-bit clean died out, and those that merely forget to say so are common. Exim decides the same. For the same reason a message
-// whose header alone is internationalised is sent without SMTPUTF8 where that is not offered; only addresses outside ASCII, which such
-// a server cannot carry, are refused. Lines over 998 octets are left to the server to judge.
+// the only CRLF.CRLF on the wire is ours, and no two servers can disagree on where the message ends (RFC 5321 §4.1.1.4). For a server
+// with 8BITMIME it is not touched beyond that. One that doesn't offer it gets parts with octets over 127 as quoted-printable or base64
+// (RFC 6152 §3), whichever is shorter for a text; the content is read once before for that. Either all bodies are in seven bits then,
+// or the message goes as it is: where it is signed or encrypted (DKIM, PGP, S/MIME), as the signature is worth more than the rule and
+// servers that are not 8-bit clean died out, and where its MIME is malformed, as nobody could say what was changed.
+//
+// Octets over 127 in a header stay. A message whose header alone is internationalised is sent without SMTPUTF8 where that is not offered;
+// only addresses outside ASCII, which such a server cannot carry, are refused. BINARYMIME (RFC 3030 §3) is never asked for: all content
+// is in lines, so there is nothing that needs it. Lines over 998 octets are left to the server to judge.
 //
 // # Silence
 //
@@ -88,10 +93,7 @@ type Options struct {
 	FinalTimeout time.Duration
 	// Known is what an earlier connection to the same server has shown (Client.Known), nil if nothing. It is only read.
 	Known *Known
-	// EarlyHello sends EHLO, and nothing else, before the server has greeted, though it never offered to take that: it saves half a round
-	// trip to one. RFC 5321 §4.3.1 says to wait, and some refuse who doesn't; see ErrEarly.
-	EarlyHello bool
-	// Window is how many octets of content may be under way that the server has not answered; one message always may. It bounds how
+	// Window is below how many octets of content, not answered by the server yet, more may be sent; one message always may. It bounds how
 	// many messages are in doubt when the line dies. Zero means 64 KiB.
 	Window int64
 }

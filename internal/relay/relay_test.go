@@ -159,18 +159,6 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-func TestEightBit(t *testing.T) {
-	for offers, want := range map[string]string{"8BITMIME": "MAIL FROM:<a@x> BODY=8BITMIME", "HELP": "MAIL FROM:<a@x>"} {
-		s := &smarthost{offers: []string{offers}}
-		c := open(t, s, plain)
-		m := Message{From: "a@x", To: []string{"b@x"}, EightBit: true, UTF8: true, Open: from(strings.NewReader("Subject: ä\r\n\r\n\xfc\r\n"))}
-		results, err := send(t, c, m)
-		if err != nil || verdicts(results) != "ok" || s.commands[1] != want || s.letters()[0].body != "Subject: ä\r\n\r\n\xfc\r\n" {
-			t.Errorf("%s: %v, %v, %q", offers, results, err, s.commands)
-		}
-	}
-}
-
 // A body that fails, or is shorter than it should be, must never look like a whole message to the server. The connection is lost over it
 // only where the server has been promised more: behind DATA, and not when it is found out before.
 func TestDamagedBody(t *testing.T) {

@@ -103,7 +103,7 @@ func (w *writer) message(t *transaction) bool {
 	t.screen(w.c)
 	if len(t.open) > 0 {
 		var err error
-		t.body, w.piece, err = openBody(t.m, w.chunking, w.piece, w.in)
+		t.body, w.piece, err = openBody(t.m, w.c.ext, w.piece, w.in)
 		if err != nil {
 			t.local = bodyError(err)
 		}
@@ -195,7 +195,7 @@ func (w *writer) settleUp() bool {
 // always written in full; a message that fails before its last one leaves a transaction that the next one's RSET ends.
 func (w *writer) chunks(t *transaction) bool {
 	for {
-		use, alive := w.room(t, len(w.piece))
+		use, alive := w.room(t)
 		if !use {
 			return alive
 		}
@@ -227,11 +227,11 @@ func (w *writer) chunks(t *transaction) bool {
 	}
 }
 
-// room waits until so much content of t fits into the window: there is always room for one message, so that any can be sent. use is
-// false if it isn't wanted any more.
-func (w *writer) room(t *transaction, octets int) (use, alive bool) {
+// room waits until there is room in the window for more content of t: there always is for the oldest message, so that any can be sent.
+// use is false if it isn't wanted any more.
+func (w *writer) room(t *transaction) (use, alive bool) {
 	fits := func() bool {
-		return t.pointless() || w.inFlight[0] == t || w.underWay == 0 || int64(w.underWay+octets) <= w.c.opt.Window
+		return t.pointless() || w.inFlight[0] == t || int64(w.underWay) < w.c.opt.Window
 	}
 	w.mu.Lock()
 	now := fits()
