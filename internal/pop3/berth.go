@@ -32,6 +32,7 @@ func (w *Window) join(wants []*message, most int, ahead *message) *berth {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.berths = append(w.berths, b)
+	w.come()
 	if ahead != nil {
 		b.fly(ahead)
 	}

@@ -35,7 +35,7 @@ type collection struct {
 }
 
 func (c *collection) run() *Error {
-	c.speculate = c.opt.Speculate && len(c.seen) == 0 && c.opt.LeaveDays == 0
+	c.speculate = c.opt.Speculate && (len(c.seen) == 0 || c.opt.Emptied) && c.opt.LeaveDays == 0
 	err := c.open(c.ctx)
 	c.report.Known = c.keep(err)
 	if err != nil {
@@ -183,6 +183,7 @@ func (c *collection) quitted(marked int, refused *Error) {
 		return
 	}
 	c.report.Deleted = marked
+	c.report.Emptied = c.complete && marked == c.report.Listed
 	if gone := c.gone(); len(gone) > 0 {
 		if err := c.store.Forget(c.ctx, gone); err != nil {
 			c.problem(fmt.Errorf("what the server no longer has was not forgotten: %w", err))

@@ -21,6 +21,8 @@ type Known struct {
 	At time.Time `json:"at"`
 	// Capabilities are the lines of CAPA (RFC 2449 §5), as valid for the log-in, after TLS; none where the server doesn't know CAPA.
 	Capabilities []string `json:"capabilities,omitempty"`
+	// NoPlain is that it offered SASL PLAIN and refused it, so that USER and PASS are what to try.
+	NoPlain bool `json:"no_plain,omitempty"`
 }
 
 // fresh says that k can be relied on now. A nil Known can't, nor one from the future.

@@ -77,13 +77,24 @@ func (s *session) login() ([]step, *Error) {
 	}
 }
 
-// mechanism chooses where there is a choice: one command instead of two, where commands have to wait for each other.
+// mechanism chooses where there is a choice: one command instead of two, where commands have to wait for each other, and one reply
+// instead of two, a packet less, where they don't. Only a server that an earlier session has logged in to by USER and PASS is tried so:
+// if it refuses, it isn't the password, or the password is tried in vain twice in this call and once in the next.
 func (s *session) mechanism() Mechanism {
-	offered := s.known.has("SASL", "PLAIN")
-	if s.opt.Mechanism == MechanismAny && offered && (!s.pipelining || !s.known.has("USER", "")) {
-		return MechanismPlain
+	if s.opt.Mechanism != MechanismAny || !s.known.has("SASL", "PLAIN") || s.known.NoPlain {
+		return s.opt.Mechanism
 	}
-	return s.opt.Mechanism
+	choice := s.pipelining && s.known.has("USER", "")
+	if choice && s.asked {
+		return MechanismAny
+	}
+	s.trying = choice
+	return MechanismPlain
+}
+
+// refusedPlain says that a log-in that was chosen here was refused, and another one may not be.
+func (s *session) refusedPlain(err *Error) bool {
+	return err != nil && s.trying && err.Command == "AUTH" && err.Line != "" && (err.Code == "" || err.Code == "AUTH")
 }
 
 // sasl begins with the response (RFC 5034 §4), in one line if that may have its length.

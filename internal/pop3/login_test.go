@@ -45,12 +45,16 @@ func TestMechanisms(t *testing.T) {
 				if opt.Known == nil {
 					login = login[1:] // CAPA
 				}
-				for i, want := range test.says {
+				says := test.says
+				if name == "any, pipelined" && opt.Known != nil {
+					says = []string{"AUTH PLAIN AG9mZmljZQBzZWNyZXQ="}
+				}
+				for i, want := range says {
 					if want != "" && login[i] != want {
 						t.Errorf("%q, want %q", login, want)
 					}
 				}
-				if list := slices.Index(login, "LIST"); list != len(test.says) {
+				if list := slices.Index(login, "LIST"); list != len(says) {
 					t.Errorf("%q", login)
 				}
 				opt.Known = report.Known
@@ -112,5 +116,29 @@ func TestNoMechanism(t *testing.T) {
 		if !errors.As(err, &e) || e.Temporary || !strings.Contains(err.Error(), test.says) || strings.Contains(strings.Join(d.commands, ""), "office") {
 			t.Errorf("%s: %v, %q", name, err, d.commands)
 		}
+	}
+}
+
+// A server that offers SASL PLAIN and refuses it costs a second try once, and is logged in to by USER and PASS from then on.
+func TestRefusedPlain(t *testing.T) {
+	d, a, opt := &maildrop{mails: three(), capa: pipelined, answers: map[string]string{"AUTH": "-ERR not here"}}, newArchive(), acquainted(plain)
+	opt.Known.Capabilities = append(opt.Known.Capabilities, "SASL PLAIN")
+	report, err := d.collect(t, opt, a)
+	var e *Error
+	if !errors.As(err, &e) || !e.Early || report.Known == nil || !report.Known.NoPlain {
+		t.Fatalf("%+v, %+v", e, report)
+	}
+	for range 2 {
+		d.mails = three()
+		opt.Known = report.Known
+		if report, err = d.collect(t, opt, a); err != nil || !slices.Contains(d.commands, "PASS secret") || !report.Known.NoPlain {
+			t.Fatalf("%q, %+v, %v", d.commands, report, err)
+		}
+		a = newArchive()
+	}
+	// A password that is wrong is no reason to try on.
+	d.answers = map[string]string{"PASS": "-ERR [AUTH] no"}
+	if _, err := d.collect(t, opt, a); !errors.As(err, &e) || e.Early {
+		t.Errorf("%+v", err)
 	}
 }

@@ -203,7 +203,7 @@ const pipelined = "+OK\r\nUSER\r\nUIDL\r\nPIPELINING\r\nSASL PLAIN\r\n."
 
 // acquainted are options with a server known to be one of those.
 func acquainted(opt Options) Options {
-	opt.Known = &Known{At: time.Now(), Capabilities: []string{"USER", "UIDL", "PIPELINING", "SASL PLAIN"}}
+	opt.Known = &Known{At: time.Now(), Capabilities: []string{"USER", "UIDL", "PIPELINING"}}
 	return opt
 }
 

@@ -94,8 +94,10 @@ type Options struct {
 	Waiting map[string]Waiting
 	// Window says when a message may be asked for. It is shared by all boxes of a call; nil: no limit.
 	Window *Window
+	// Emptied is the Report.Emptied of the last session with this box.
+	Emptied bool
 	// Speculate asks for the first message before it is known whether there is one, which spares a round trip. It is done only where
-	// Store.Seen is empty and LeaveDays zero, so that whatever there is is new, and PIPELINING is known. Should the message be
+	// the box was left empty (Emptied, or Store.Seen is) and LeaveDays zero, so that whatever there is is new, and PIPELINING is known. Should the message be
 	// larger than MaxBytes, the session ends with an Error that is Early.
 	Speculate bool
 	// LeaveDays is how many times 24 hours a message stays on the server after it was collected. Zero: it is deleted once
@@ -173,6 +175,7 @@ type Report struct {
 	// skipped stay there on purpose, by LeaveDays.
 	Deleted, Left int
 	Bytes         int64   // octets of the messages collected
+	Emptied       bool    // all that was listed is deleted, as the server confirmed
 	Problems      []error // what went wrong without ending the session
 	// Known is what to keep of the server for the next session; nil: forget what was kept.
 	Known *Known

@@ -34,6 +34,7 @@ type session struct {
 	pipelining bool   // RFC 2449 §6.6
 	greeted    bool
 	early      bool   // something was sent before the greeting
+	trying     bool   // SASL PLAIN is tried where USER and PASS have done
 	speculate  bool   // RETR 1 may be sent before it is known what there is
 	ahead      bool   // LIST, UIDL, and RETR 1 if speculate, were sent with the log-in
 	said       string // the last status line
@@ -74,8 +75,8 @@ func (s *session) open(ctx context.Context) *Error {
 	if err == nil {
 		err = s.enter()
 	}
-	if err != nil && s.early {
-		err.Early = err.Command == "greeting" && err.Code == "" || lost(err) && err.Temporary
+	if err != nil && (s.early || s.trying) {
+		err.Early = err.Command == "greeting" && err.Code == "" || lost(err) && err.Temporary || s.refusedPlain(err)
 	}
 	return err
 }
@@ -92,6 +93,8 @@ func (s *session) keep(err *Error) *Known {
 	switch {
 	case err == nil, s.asked && !err.Early:
 		return s.known
+	case s.refusedPlain(err):
+		return &Known{NoPlain: true} // and nothing else: the server is asked again
 	case err.Early, err.Line != "" && err.Code == "":
 		return nil
 	}
@@ -133,7 +136,9 @@ func (s *session) capabilities() *Error {
 		return err
 	}
 	s.asked = true
-	s.learn(&Known{At: s.opt.Now(), Capabilities: bounded(lines)})
+	s.learn(&Known{
+		At: s.opt.Now(), Capabilities: bounded(lines), NoPlain: s.opt.Known != nil && s.opt.Known.NoPlain,
+	})
 	return nil
 }
 

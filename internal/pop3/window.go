@@ -31,8 +31,10 @@ type Window struct {
 	out     int64 // asked for and not yet here, of all berths that are not stalled
 	stopped bool
 	berths  []*berth
-	moved   time.Time   // when octets arrived last, or were asked for after none were under way
-	watch   *time.Timer // for a stall; nil while nothing is held up
+	awaited int           // boxes that are still to come before anything large is granted
+	waits   time.Duration // for them, from when the first has come
+	moved   time.Time     // when octets arrived last, or were asked for after none were under way
+	watch   *time.Timer   // for a stall; nil while nothing is held up
 }
 
 // NewWindow makes a Window with a limit in octets: what the line carries in a round trip, and some more. Zero or less: no limit.
@@ -68,7 +70,7 @@ func (w *Window) Stop() {
 func (w *Window) grant() {
 	for !w.stopped {
 		best := w.best()
-		if best == nil {
+		if best == nil || w.awaited > 0 && best.wants[0].size > w.limit {
 			return
 		}
 		if w.limit > 0 && w.out >= w.limit {
@@ -81,6 +83,34 @@ func (w *Window) grant() {
 		best.fly(m)
 		best.nudge()
 	}
+}
+
+// Gather waits with all that is larger than the limit until so many boxes have come, or for a time once the first has: else the call
+// would begin with what happens to be in the box that is the first. It is called once, before any box comes.
+func (w *Window) Gather(boxes int, d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.awaited, w.waits = boxes, d
+}
+
+// come counts a box. The caller holds mu.
+func (w *Window) come() {
+	if w.awaited == 0 {
+		return
+	}
+	if w.waits > 0 {
+		time.AfterFunc(w.waits, w.gathered)
+		w.waits = 0
+	}
+	w.awaited--
+}
+
+// gathered is that no more boxes are waited for.
+func (w *Window) gathered() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.awaited = 0
+	w.grant()
 }
 
 // best is the box that has the message to come next, if any may.

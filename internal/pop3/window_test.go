@@ -303,3 +303,33 @@ func TestStopInTheMiddle(t *testing.T) {
 		}
 	})
 }
+
+// What is large waits in the beginning for the boxes that are still to come, and not for ever; what is small doesn't.
+func TestWindowGathers(t *testing.T) {
+	for _, come := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := NewWindow(100)
+			w.Gather(2, time.Second)
+			a := w.join(waits("a", 500, 20), mostFlying, nil)
+			if got := granted(a); len(got) != 1 || w.Outstanding() != 20 {
+				t.Fatal(got, w.Outstanding())
+			}
+			time.Sleep(time.Second - 1)
+			if got := granted(a); got != nil {
+				t.Fatal(got)
+			}
+			if come {
+				b := w.join(waits("b", 30), mostFlying, nil)
+				if got := granted(b, a); len(got) != 2 || got[0] != "message 1 (b1, 30 octets)" {
+					t.Fatal(got)
+				}
+				return
+			}
+			time.Sleep(1)
+			synctest.Wait()
+			if got := granted(a); len(got) != 1 || w.Outstanding() != 520 {
+				t.Error(got, w.Outstanding())
+			}
+		})
+	}
+}
