@@ -94,6 +94,7 @@ func (s *Staged) Add(ctx context.Context, m Message) (Message, error) {
 		q.unmake(m.ID)
 		return Message{}, err
 	}
+	q.countArrivals(ways{}, m.ways())
 	if q.opt.OnAdd != nil {
 		q.opt.OnAdd(clone(m))
 	}

@@ -47,6 +47,10 @@ type Call struct {
 	Up        int64     `json:"up,omitempty"`      // octets on the wire after CONNECT, from us
 	Down      int64     `json:"down,omitempty"`    // the same, to us
 	Traffic   *Traffic  `json:"traffic,omitempty"` // what of that was of use; nil: not known
+	// TLS handshakes with the server's certificates, and those that resumed an
+	// earlier session, which cost a tenth.
+	Handshakes int64 `json:"handshakes,omitempty"`
+	Resumed    int64 `json:"resumed,omitempty"`
 	// Metered is the time that is charged (nanoseconds in the row), Units the
 	// billing units it makes, Cost the price as exact decimal text ("12.40") in
 	// Currency.

@@ -14,7 +14,32 @@ import (
 // first. Rows that can't be read are joined into the error, which wraps
 // ErrCorrupt; the messages that can be read are returned with it.
 func (q *Queue) Waiting(w Where) ([]Message, error) {
-	return q.list(func(m *Message) bool { return m.waiting(w) })
+	return q.list(func(m *Message) bool { return m.Waits(w) })
+}
+
+// Arrivals counts how often a message came to wait there, since Open: by Add, or
+// because a change made it wait that didn't. While the count is what it was before
+// Waiting was called, that list lacks nothing, and needn't be read again; what it
+// holds may have gone meanwhile.
+func (q *Queue) Arrivals(w Where) uint64 {
+	if w == Local {
+		return q.arrivals.local.Load()
+	}
+	return q.arrivals.remote.Load()
+}
+
+// ways says on which ways a message waits.
+type ways struct{ local, remote bool }
+
+// countArrivals counts where a message waits now, which is committed, and didn't
+// before.
+func (q *Queue) countArrivals(before, now ways) {
+	if now.local && !before.local {
+		q.arrivals.local.Add(1)
+	}
+	if now.remote && !before.remote {
+		q.arrivals.remote.Add(1)
+	}
 }
 
 // List lists all messages, oldest first. Errors are as with Waiting.
@@ -24,20 +49,30 @@ func (q *Queue) List() ([]Message, error) {
 
 func (q *Queue) list(wanted func(*Message) bool) ([]Message, error) {
 	var list []Message
+	err := q.Each(func(m Message) {
+		if wanted(&m) {
+			list = append(list, m)
+		}
+	})
+	return list, err
+}
+
+// Each tells f all messages, oldest first, as they were at one moment, and holds none
+// of them in memory. f must be quick and must not change the queue: a change may wait
+// for the end of this reading. Errors are as with Waiting.
+func (q *Queue) Each(f func(Message)) error {
 	var faults []error
 	err := q.view(func(tx *bbolt.Tx) error {
 		return bucketMessages.in(tx).ForEach(func(id, row []byte) error {
-			m, err := decode(id, row)
-			switch {
-			case err != nil:
+			if m, err := decode(id, row); err != nil {
 				faults = append(faults, err)
-			case wanted(&m):
-				list = append(list, m)
+			} else {
+				f(m)
 			}
 			return nil
 		})
 	})
-	return list, errors.Join(append(faults, err)...)
+	return errors.Join(append(faults, err)...)
 }
 
 // Get returns one message. ErrNotFound when there is none.

@@ -88,10 +88,12 @@ type Message struct {
 	UTF8 bool `json:"utf8,omitempty"`
 }
 
-// waiting reports whether a recipient there is to be tried.
-func (m *Message) waiting(w Where) bool {
+// Waits reports whether a recipient there is to be tried.
+func (m *Message) Waits(w Where) bool {
 	return slices.ContainsFunc(m.To, func(r Recipient) bool { return r.Where == w && r.State == Waiting })
 }
+
+func (m *Message) ways() ways { return ways{local: m.Waits(Local), remote: m.Waits(Remote)} }
 
 func (m *Message) allSent() bool {
 	return !slices.ContainsFunc(m.To, func(r Recipient) bool { return r.State != Sent })

@@ -35,6 +35,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -100,6 +101,7 @@ type Queue struct {
 	spool     *spool.Spool
 	opt       Options
 	committer *committer
+	arrivals  struct{ local, remote atomic.Uint64 }
 }
 
 // Open opens the queue in dir and makes it where it is missing. It waits a

@@ -23,21 +23,27 @@ import (
 // it ended before the transaction began.
 func (q *Queue) Update(ctx context.Context, id spool.ID, change func(*Message) error) error {
 	var gone bool
+	var before, now ways
 	err := q.change(ctx, "update", func(tx *bbolt.Tx) (func() error, error) {
 		m, err := load(tx, id)
 		if err != nil {
 			return nil, err
 		}
+		before = m.ways()
 		if err := alter(&m, change); err != nil {
 			return nil, err
 		}
+		now = m.ways()
 		if gone = m.allSent(); gone {
 			return func() error { return bucketMessages.in(tx).Delete([]byte(id)) }, nil
 		}
 		return store(tx, &m)
 	})
-	if err == nil && gone {
-		q.discard(id)
+	if err == nil {
+		q.countArrivals(before, now)
+		if gone {
+			q.discard(id)
+		}
 	}
 	return err
 }

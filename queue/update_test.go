@@ -192,3 +192,36 @@ func TestQuarantine(t *testing.T) {
 		t.Errorf("Remove: %v", err)
 	}
 }
+
+// Who has a list of what waits is told by the count that it lacks something.
+func TestArrivals(t *testing.T) {
+	q := open(t, t.TempDir(), Options{})
+	count := func() [2]uint64 { return [2]uint64{q.Arrivals(Local), q.Arrivals(Remote)} }
+	state := func(s State) func(*Message) error {
+		return func(m *Message) error {
+			for i := range m.To {
+				m.To[i].State = s
+			}
+			return nil
+		}
+	}
+	m := add(t, q, submitted("x", "y"), "body")
+	add(t, q, collected("u"), "body")
+	if got := count(); got != [2]uint64{1, 1} {
+		t.Errorf("after two were added: %v", got)
+	}
+	for _, step := range []struct {
+		to   State
+		want uint64
+	}{{Sending, 1}, {Waiting, 2}, {Waiting, 2}, {Held, 2}, {Waiting, 3}, {Sent, 3}} {
+		if err := q.Update(t.Context(), m.ID, state(step.to)); err != nil {
+			t.Fatal(err)
+		}
+		if got := count(); got != [2]uint64{1, step.want} {
+			t.Errorf("after %s: %v, want %d remote", step.to, got, step.want)
+		}
+	}
+	if _, err := q.Add(t.Context(), collected("u"), strings.NewReader("body")); !errors.Is(err, ErrSeen) || q.Arrivals(Local) != 1 {
+		t.Errorf("%v counted %d", err, q.Arrivals(Local))
+	}
+}

@@ -7,10 +7,10 @@
 //	<dir>/corrupt/<id>  a body that was found damaged, kept for a person
 //
 // A body is written in one order. Create makes tmp/<id>; Write fills it;
-// Commit flushes, fsyncs, closes, renames it to <id> and fsyncs the folder.
-// Once Commit has returned nil the body survives a power cut. Many commits at
-// once share one fsync of the folder, which is the dearest step on the SD cards
-// and small disks this runs on.
+// Commit fsyncs, closes, renames it to <id> and fsyncs the folder. Once Commit
+// has returned nil the body survives a power cut. Many commits at once go in
+// rounds and share one fsync of the folder, which is the dearest step on the SD
+// cards and small disks this runs on.
 //
 // The invariant: whatever stands in <dir> under a valid ID is complete, and
 // whatever stands in tmp is removable. There is no third kind, so a stop at any
@@ -50,7 +50,7 @@ var (
 const (
 	StepCreate  = "create"  // before tmp/<id> is made
 	StepWrite   = "write"   // before every Write
-	StepFsync   = "fsync"   // before what is buffered is flushed and the file fsynced
+	StepFsync   = "fsync"   // before the file is fsynced
 	StepRename  = "rename"  // before tmp/<id> becomes <id>
 	StepDirSync = "dirsync" // before the folder is fsynced
 	StepRemove  = "remove"  // before <id> is removed
@@ -79,11 +79,13 @@ type Options struct {
 // Spool is a folder of bodies. All methods may be called from any goroutine,
 // except Sweep, which is for start-up.
 type Spool struct {
-	dir  string
-	opt  Options
-	sync *dirSync
-	// syncFile is (*os.File).Sync, a field so that a test can see it called.
-	syncFile func(*os.File) error
+	dir     string
+	opt     Options
+	rounds  *rounds
+	buffers sync.Pool // of *[writeBuffer]byte
+	// syncFile is (*os.File).Sync and syncFolder SyncDir of dir, fields so that a test can see them called.
+	syncFile   func(*os.File) error
+	syncFolder func() error
 
 	mu   sync.Mutex
 	last ID // the greatest ID ever seen or given out, so that IDs only grow
@@ -100,9 +102,11 @@ func Open(dir string, opt Options) (*Spool, error) {
 	}
 	s := &Spool{
 		dir: dir, opt: opt,
-		sync:     newDirSync(func() error { return SyncDir(dir) }),
-		syncFile: (*os.File).Sync,
+		buffers:    sync.Pool{New: func() any { return new([writeBuffer]byte) }},
+		syncFile:   (*os.File).Sync,
+		syncFolder: func() error { return SyncDir(dir) },
 	}
+	s.rounds = newRounds(s.commit)
 	ids, err := s.ids()
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)

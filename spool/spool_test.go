@@ -103,7 +103,7 @@ func TestFsyncs(t *testing.T) {
 		seen = append(seen, fmt.Sprintf("file of %d in %s", info.Size(), filepath.Base(filepath.Dir(f.Name()))))
 		return errors.Join(err, fault)
 	}
-	s.sync.fsync = func() error {
+	s.syncFolder = func() error {
 		seen = append(seen, fmt.Sprintf("folder of %d", len(files(t, dir))))
 		return nil
 	}

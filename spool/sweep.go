@@ -86,5 +86,5 @@ func (s *Spool) Quarantine(id ID) error {
 	if err := SyncDir(corrupt); err != nil {
 		return wrapFull(err)
 	}
-	return wrapFull(s.sync.do())
+	return wrapFull(s.syncFolder())
 }
