@@ -26,7 +26,7 @@ type host struct {
 	mu      sync.Mutex
 	closed  bool
 	closers []interface{ Close() error } // listeners and sockets
-	conns   map[net.Conn]struct{}
+	conns   map[net.Conn]string          // with the service that each has
 }
 
 // service is what a host offers on a TCP port.
@@ -35,6 +35,7 @@ type service struct {
 	name  string
 	serve func(net.Conn)
 	down  func(Faults) bool
+	most  func(Faults) int // connections at once; nil: no limit of its own
 	count func(*Counters)
 }
 
@@ -48,6 +49,7 @@ func (p *Provider) services() []service {
 	pop := func(port uint16, serve func(net.Conn)) service {
 		return service{port: port, name: "pop3", serve: serve,
 			down:  func(f Faults) bool { return f.POPDown },
+			most:  func(f Faults) int { return f.POPAtOnce },
 			count: func(c *Counters) { c.POPConnections++ }}
 	}
 	plainSMTP := func(c net.Conn) { p.serveSMTP(c, false) }
@@ -61,7 +63,7 @@ func (p *Provider) services() []service {
 
 // open starts every service on n; hosts' names resolve to addr.
 func (p *Provider) open(n network, addr netip.Addr) (*host, error) {
-	h := &host{p: p, conns: make(map[net.Conn]struct{})}
+	h := &host{p: p, conns: make(map[net.Conn]string)}
 	z := zone{domain: p.opt.Domain, addr: addr}
 	f := p.fault()
 	all := append(p.services(), service{port: 53, name: "dns",
@@ -98,7 +100,7 @@ func (h *host) listen(l net.Listener, s service) {
 			if err != nil {
 				return
 			}
-			if s.down(h.p.fault()) || !h.track(conn) {
+			if !h.track(conn, s) {
 				_ = conn.Close()
 				continue
 			}
@@ -113,13 +115,25 @@ func (h *host) listen(l net.Listener, s service) {
 }
 
 // track remembers a connection so that close can end it; false: not wanted.
-func (h *host) track(conn net.Conn) bool {
+func (h *host) track(conn net.Conn, s service) bool {
+	f := h.p.fault()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed || len(h.conns) >= maxConnections {
+	if h.closed || s.down(f) || len(h.conns) >= maxConnections {
 		return false
 	}
-	h.conns[conn] = struct{}{}
+	if s.most != nil {
+		same := 0
+		for _, name := range h.conns {
+			if name == s.name {
+				same++
+			}
+		}
+		if most := s.most(f); most > 0 && same >= most {
+			return false
+		}
+	}
+	h.conns[conn] = s.name
 	return true
 }
 

@@ -1,6 +1,7 @@
 package isp
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -132,6 +133,34 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	if got := greetingAt(l.Addr(110)); got != "nothing" {
 		t.Errorf("one more was greeted with %q", got)
+	}
+}
+
+// One connection too many to the boxes is closed ungreeted, and those to the smarthost don't count.
+func TestPOPAtOnce(t *testing.T) {
+	p := newProvider(t, func(o *Options) { o.Faults = Faults{POPAtOnce: 1} })
+	l := serveLoopback(t, p)
+	smtp, err := net.Dial("tcp", l.Addr(25))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer smtp.Close()
+	first, err := net.Dial("tcp", l.Addr(110))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if line, err := bufio.NewReader(first).ReadString('\n'); err != nil || !strings.HasPrefix(line, "+OK") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if got := greetingAt(l.Addr(110)); got != "nothing" {
+		t.Errorf("the second heard %q", got)
+	}
+	if got := greetingAt(l.Addr(25)); got != "220" {
+		t.Errorf("the smarthost said %q", got)
+	}
+	if n := p.Counters().POPConnections; n != 1 {
+		t.Errorf("%d connections were counted", n)
 	}
 }
 

@@ -201,6 +201,12 @@ type Faults struct {
 	// LoseReplies is the number of accepted messages whose 250 is lost: the
 	// message is recorded and the connection closed. It counts down.
 	LoseReplies int
+	// SMTPMessages is how many messages the smarthost takes on a connection; MAIL for
+	// one more is answered 452. 0: as many as come.
+	SMTPMessages int
+	// POPAtOnce is how many connections the POP3 service bears at once; one more is
+	// closed ungreeted. 0: as many as a host does.
+	POPAtOnce int
 
 	// LockedBoxes are the users whose box answers [IN-USE] (RFC 2449 §8.1.1).
 	LockedBoxes []string

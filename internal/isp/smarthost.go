@@ -102,6 +102,7 @@ type smtpSession struct {
 	conn *smtp.Conn
 	user string
 	mail Received // in the making
+	kept int      // messages accepted on this connection
 }
 
 var _ smtp.AuthSession = (*smtpSession)(nil)
@@ -139,6 +140,9 @@ func (s *smtpSession) Mail(from string, opts *smtp.MailOptions) error {
 		// RFC 4954 §6.
 		return &smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Authentication required"}
 	}
+	if most := s.p.fault().SMTPMessages; most > 0 && s.kept >= most {
+		return &smtp.SMTPError{Code: 452, EnhancedCode: smtp.EnhancedCode{4, 5, 3}, Message: "Too many messages on this connection"}
+	}
 	s.mail = Received{From: from, User: s.user, UTF8: opts.UTF8, EightBit: opts.Body == smtp.Body8BitMIME}
 	return nil
 }
@@ -168,6 +172,7 @@ func (s *smtpSession) Data(r io.Reader) error {
 	if err := s.p.keep(m); err != nil {
 		return err
 	}
+	s.kept++
 	s.p.log.Info("message accepted", "from", m.From, "recipients", len(m.To), "octets", len(content))
 	if s.p.takeLostReply() {
 		_ = s.conn.Conn().Close()

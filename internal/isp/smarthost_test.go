@@ -51,6 +51,8 @@ func TestSMTPDialogues(t *testing.T) {
 		{"content rejected", envelope + "> DATA\n< 354…\n> x\n> .\n< 451 4.3.0 try later", Faults{RejectData: "451 4.3.0 try later"}, nil},
 		{"announced too large", hello + "> MAIL FROM:<a@office.example> SIZE=1001\n< 552 5.3.4…", Faults{}, nil},
 		{"found too large", envelope + "> DATA\n< 354…\n> " + strings.Repeat("x", 1000) + "\n> .\n< 552 5.3.4…", Faults{}, nil},
+		{"a message a connection", envelope + "> DATA\n< 354…\n> 1\n> .\n< 250…\n> MAIL FROM:<a@office.example>\n< 452 4.5.3 Too many messages…\n> QUIT\n< 221…",
+			Faults{SMTPMessages: 1}, []string{"a@office.example b@there.example 1\r\n"}},
 		{"reset forgets", envelope + "> RSET\n< 250…\n> DATA\n< 502…", Faults{}, nil},
 		{"no auth without an account", hello + "> AUTH PLAIN x\n< 454…\n> AUTH PLAIN " + plainResponse("", "", "") + "\n< 504…", Faults{}, nil},
 	}

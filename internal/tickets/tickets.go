@@ -104,6 +104,11 @@ func (j *Jar) Config(base *tls.Config, server string) *tls.Config {
 	config := base.Clone()
 	config.ClientSessionCache = &shelf{jar: j, server: server}
 	config.VerifyConnection = func(state tls.ConnectionState) error {
+		if base.VerifyConnection != nil {
+			if err := base.VerifyConnection(state); err != nil {
+				return err
+			}
+		}
 		if state.DidResume {
 			j.resumed.Add(1)
 		} else {
@@ -167,6 +172,7 @@ func (s *shelf) Put(_ string, session *tls.ClientSessionState) {
 	if s.jar.servers == nil {
 		s.jar.servers = make(map[string][]ticket)
 	}
-	list := append(s.jar.servers[s.server], ticket{At: time.Now(), Ticket: id, State: octets})
+	list := s.jar.servers[s.server]
+	list = append(list, ticket{At: time.Now(), Ticket: id, State: octets})
 	s.jar.servers[s.server] = list[max(0, len(list)-perServer):]
 }

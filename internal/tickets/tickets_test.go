@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -141,6 +143,27 @@ func TestNoResumptionWithoutTrust(t *testing.T) {
 				t.Error("resumed")
 			}
 		})
+	}
+}
+
+// What the caller checks of a connection itself is checked, of a resumed one too.
+func TestCallersOwnCheck(t *testing.T) {
+	s := newServer(t)
+	var j Jar
+	refuse := errors.New("not this one")
+	var checked []bool
+	config := base(s)
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		if checked = append(checked, state.DidResume); len(checked) == 3 {
+			return refuse
+		}
+		return nil
+	}
+	client := j.Config(config, "a")
+	s.must(t, &j, client, 1, 0)
+	s.must(t, &j, client, 1, 1)
+	if err := s.connect(t, client); !errors.Is(err, refuse) || !slices.Equal(checked, []bool{false, true, true}) {
+		t.Errorf("%v, checked %v", err, checked)
 	}
 }
 
