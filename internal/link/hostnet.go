@@ -29,6 +29,8 @@ type hostOptions struct {
 	// Pace bounds what a connection sends, in octets a second: just under the
 	// line's rate, so that no queue builds up before it. 0: no bound.
 	Pace int
+	// Late is how long the answer to a far end's SYN waits for our first words; see lateAnswer.
+	Late time.Duration
 	// Wait bounds one attempt to connect to one address.
 	Wait time.Duration
 	// Names are what earlier calls have found.
@@ -49,6 +51,7 @@ type hostNet struct {
 	up, down atomic.Int64 // octets of the connections, without any headers
 	turn     atomic.Int64 // the name server whose turn it is
 	names    *names
+	pacer    *pacer
 
 	mu   sync.Mutex
 	open map[*hostConn]struct{} // nil once closed
@@ -57,6 +60,7 @@ type hostNet struct {
 func newHostNet(opt hostOptions) *hostNet {
 	h := &hostNet{opt: opt, open: make(map[*hostConn]struct{})}
 	h.life, h.end = context.WithCancelCause(context.Background())
+	h.pacer = newPacer(opt.Pace)
 	h.names = newNames(h.life, opt.Names, h.resolve)
 	return h
 }
@@ -121,7 +125,7 @@ func (h *hostNet) connect(ctx context.Context, network string, to netip.AddrPort
 	if err != nil {
 		return nil, h.explain(ctx, address, err)
 	}
-	c := &hostConn{Conn: inner, net: h, address: address}
+	c := newHostConn(h, inner, address)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.open == nil {
@@ -156,12 +160,14 @@ func (h *hostNet) dialer(network string, to netip.Addr) (*net.Dialer, error) {
 }
 
 // paced prepares a socket that has been made and isn't connected yet. A kernel
-// that can't pace is no reason not to send.
+// that can't do it is no reason not to send.
 func (h *hostNet) paced(_, _ string, c syscall.RawConn) error {
-	if h.opt.Pace <= 0 {
-		return nil
-	}
-	return c.Control(func(fd uintptr) { _ = pace(fd, h.opt.Pace) })
+	return c.Control(func(fd uintptr) {
+		_ = thrifty(fd)
+		if h.opt.Pace > 0 {
+			_ = pace(fd, h.opt.Pace)
+		}
+	})
 }
 
 // tied is paced for a socket that belongs to an interface.
@@ -238,40 +244,4 @@ func kindOfErrno(err error) Kind {
 		return ConnectTimeout
 	}
 	return ConnectionFault
-}
-
-// hostConn is a connection of a hostNet.
-type hostConn struct {
-	net.Conn
-	net     *hostNet
-	address string // as the caller named it
-}
-
-// Read returns *Error when the connection or the line broke.
-func (c *hostConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.net.down.Add(int64(n))
-	return n, c.explain(err)
-}
-
-// Write returns when the system has taken all of p.
-func (c *hostConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.net.up.Add(int64(n))
-	return n, c.explain(err)
-}
-
-func (c *hostConn) explain(err error) error {
-	if err == nil {
-		return nil
-	}
-	return c.net.explain(context.Background(), c.address, err)
-}
-
-// Close ends the connection. What was written to it is still sent.
-func (c *hostConn) Close() error {
-	c.net.mu.Lock()
-	delete(c.net.open, c)
-	c.net.mu.Unlock()
-	return c.Conn.Close()
 }

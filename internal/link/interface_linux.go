@@ -37,3 +37,25 @@ func tie(fd uintptr, name string) error {
 func pace(fd uintptr, octets int) error {
 	return os.NewSyscallError("SO_MAX_PACING_RATE", unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, octets)) //nolint:gosec // a descriptor
 }
+
+// thrifty makes the kernel send fewer packets without payload on a socket that is not connected yet: the answer to the
+// far end's SYN goes with our first octets, and acknowledgements wait a moment for company (tcp(7), TCP_QUICKACK).
+func thrifty(fd uintptr) error {
+	return os.NewSyscallError("TCP_QUICKACK", unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)) //nolint:gosec // a descriptor
+}
+
+// prompt ends that on a connected socket whose far end waits for the answer to its SYN.
+func prompt(fd uintptr) error {
+	for _, quick := range []int{1, 0} {
+		if err := unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, quick); err != nil { //nolint:gosec // as above
+			return os.NewSyscallError("TCP_QUICKACK", err)
+		}
+	}
+	return nil
+}
+
+// segmentSize is how many octets of payload the kernel puts into one segment of a connected socket.
+func segmentSize(fd uintptr) (int, error) {
+	n, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG) //nolint:gosec // a descriptor
+	return n, os.NewSyscallError("TCP_MAXSEG", err)
+}

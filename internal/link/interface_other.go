@@ -13,3 +13,12 @@ func tie(uintptr, string) error { return errors.ErrUnsupported }
 
 // pace is possible on Linux only.
 func pace(uintptr, int) error { return errors.ErrUnsupported }
+
+// thrifty is possible on Linux only.
+func thrifty(uintptr) error { return errors.ErrUnsupported }
+
+// prompt is possible on Linux only.
+func prompt(uintptr) error { return errors.ErrUnsupported }
+
+// segmentSize is asked for on Linux only.
+func segmentSize(uintptr) (int, error) { return 0, errors.ErrUnsupported }

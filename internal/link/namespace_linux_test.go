@@ -148,7 +148,7 @@ func TestNetLineInNamespace(t *testing.T) {
 		if err := sends(t, 65534); !errors.Is(err, unix.EPERM) {
 			t.Errorf("somebody else sends on the line: %v", err)
 		}
-		wantTied(t, c, "wan0", l.current().pace())
+		wantTied(t, c, "wan0", l.cfg.Rate/8)
 		text := make([]byte, 50_000)
 		echoes(t, c, text)
 		up, down := l.Counters()

@@ -103,7 +103,9 @@ func (c *netCall) run(ctx context.Context, argv []string) error {
 func (c *netCall) establish(ctx context.Context) error {
 	t := tune(0, c.cfg.RTT)
 	opt := hostOptions{
-		Interface: c.cfg.Interface, Pace: c.pace(), Wait: t.connectWait, Note: func(text string) { c.note("%s", text) },
+		Interface: c.cfg.Interface, Wait: t.connectWait,
+		Pace: c.cfg.Rate / 8, Late: lateAnswer(c.cfg.Rate, c.cfg.RTT), // of its own octets, not of a serial line's
+		Note:  func(text string) { c.note("%s", text) },
 		Names: recall(c.cfg.Memory, c.cfg.memoryKey(), c.cfg.Log).Names,
 	}
 	if len(c.cfg.DNS) > 0 {
@@ -122,11 +124,6 @@ func (c *netCall) establish(ctx context.Context) error {
 	c.host = newHostNet(opt)
 	return nil
 }
-
-// pace is what a connection may send, in octets a second. Just under the rate:
-// then no queue grows in the terminal, behind which acknowledgements and the other
-// connections would wait.
-func (c *netCall) pace() int { return c.cfg.Rate / 8 * 95 / 100 }
 
 // await returns when the interface can be used.
 func (c *netCall) await(ctx context.Context) (ifState, error) {

@@ -116,7 +116,7 @@ func TestPPPDLine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantTied(t, c, "lo", 3192)
+		wantTied(t, c, "lo", 3360)
 		echoes(t, c, []byte("EHLO office\r\n"))
 		if got := l.run().servers(t.Context()); len(got) != 2 || got[0].String() != "10.9.9.1" {
 			t.Errorf("name servers %v", got)

@@ -78,7 +78,7 @@ func TestRealPPPD(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%v\n%s", err, l.Transcript())
 				}
-				pace := c.opt.Up / bitsPerOctet * 95 / 100
+				pace := c.opt.Up / bitsPerOctet
 				if pace > 0 {
 					wantTied(t, conn, "ppp87", pace)
 				}

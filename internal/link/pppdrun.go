@@ -223,7 +223,7 @@ func (r *pppdRun) establish() error {
 	cfg := r.setup.Modem
 	r.host = newHostNet(hostOptions{
 		Interface: iface, Local: []netip.Addr{r.log.local}, Strict: !r.setup.DefaultRoute, Servers: r.servers,
-		Pace: cfg.Rate / bitsPerOctet * 95 / 100, Wait: tune(cfg.Rate, cfg.RTT).connectWait, Names: r.names,
+		Pace: cfg.Rate / bitsPerOctet, Late: lateAnswer(cfg.Rate, cfg.RTT), Wait: tune(cfg.Rate, cfg.RTT).connectWait, Names: r.names,
 		Note: func(text string) { r.note("%s", text) },
 	})
 	select {
