@@ -81,6 +81,9 @@ func printWhole(w io.Writer, c queue.Call) {
 	if c.Units > 0 {
 		fmt.Fprintf(w, "charged:   %d billing units\n", c.Units)
 	}
+	if n := c.Handshakes + c.Resumed; n > 0 {
+		fmt.Fprintf(w, "TLS:       %d connections, %d of them resumed\n", n, c.Resumed)
+	}
 	if c.Failed > 0 {
 		fmt.Fprintf(w, "refused:   %d messages\n", c.Failed)
 	}

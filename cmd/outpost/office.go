@@ -36,6 +36,7 @@ type office struct {
 	mailroom *mailroom.Mailroom
 	door     *smtpd.Server
 	lines    []line
+	calls    *session.Session
 	dispatch *dispatch.Dispatcher
 	feed     dispatch.Feed
 	wake     chan struct{} // there is mail for the mailroom
@@ -89,15 +90,15 @@ func (o *office) assemble(with opening) error {
 	if o.door, err = o.newDoor(); err != nil {
 		return err
 	}
-	host, err := smarthost(o.cfg.Smarthost)
+	host, err := smarthost(o.cfg)
 	if err != nil {
 		return err
 	}
-	boxes, err := boxes(o.cfg.Boxes)
+	boxes, err := boxes(o.cfg)
 	if err != nil {
 		return err
 	}
-	calls := session.New(session.Options{
+	o.calls = session.New(session.Options{
 		Queue: o.queue, Lines: o.routes(with.port), Smarthost: host, Boxes: boxes,
 		Recipients: o.mailroom.ForBox, OnEvent: o.feed.Tell, Log: o.log,
 	})
@@ -105,7 +106,7 @@ func (o *office) assemble(with opening) error {
 	if err != nil {
 		return err
 	}
-	o.dispatch = dispatch.New(dispatch.Options{Schedule: times, Call: calls.Call, Reset: o.reset, Log: o.log})
+	o.dispatch = dispatch.New(dispatch.Options{Schedule: times, Call: o.calls.Call, Reset: o.reset, Log: o.log})
 	return nil
 }
 
@@ -238,5 +239,6 @@ func (o *office) status() (control.Status, error) {
 		s.Undelivered += undelivered
 		s.Failed += failed
 	}
+	s.Forecast = o.calls.Forecast(s.WaitingBytes)
 	return s, err
 }

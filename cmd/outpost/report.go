@@ -62,6 +62,9 @@ func useful(way string, octets, payload, resent int64) string {
 	if resent > 0 {
 		s += fmt.Sprintf(" and %d sent twice", resent)
 	}
+	if payload > octets {
+		s += fmt.Sprintf(", %d bytes saved by compression", payload-octets)
+	}
 	return s
 }
 

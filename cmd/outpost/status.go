@@ -48,6 +48,9 @@ func printStatus(w io.Writer, s control.Status) {
 		fmt.Fprintf(w, "next call:  %s (%s)\n", s.Next.Format("Mon 2006-01-02 15:04 MST"), s.Why)
 	}
 	fmt.Fprintf(w, "outgoing:   %d messages wait, %s\n", s.Waiting, size(s.WaitingBytes))
+	if f := s.Forecast; f.Duration > 0 {
+		fmt.Fprintf(w, "expected:   %s on line %s (%s out, some %s in), %s\n", f.Duration, f.Line, size(f.Out), size(f.In), f.Cost)
+	}
 	if s.Failed > 0 {
 		fmt.Fprintf(w, "failed:     %d messages were refused for good and are kept; see: outpost queue\n", s.Failed)
 	}

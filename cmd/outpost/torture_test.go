@@ -40,8 +40,8 @@ func smallMail() (provider isp.Options, out [][]byte) {
 
 // The carrier is cut after each number of octets of a session, in either
 // direction. After the next call no message is lost, truncated or doubled in the
-// folders; the smarthost has each message at least once, and twice only the one
-// whose acceptance was under way, which is marked.
+// folders; the smarthost has each message at least once, and twice only those
+// whose acceptance was under way, which are marked.
 func TestTortureCut(t *testing.T) {
 	total := sessionOctets(t)
 	step := max(1, total/shortCuts)
@@ -99,7 +99,7 @@ func cutAt(t *testing.T, octets int64) (marked, twice int) {
 	}
 	doubtful := r.doubtful()
 	r.modem.Set(func(o *modemtest.Options) { o.CutAfter = 0 })
-	// The one in doubt, and nothing else, is worth a line.
+	// Those in doubt, and nothing else, are worth a line.
 	if row, err := r.call(); err != nil || len(row.Problems) != len(doubtful) {
 		t.Fatalf("the call after the cut: %v, %q, %d doubtful", err, row.Problems, len(doubtful))
 	}
@@ -121,7 +121,7 @@ func cutAt(t *testing.T, octets int64) (marked, twice int) {
 			t.Errorf("message %d reached the smarthost %d times; %d were doubtful", i, n, len(doubtful))
 		}
 	}
-	if n := len(r.received()); n > len(out)+len(doubtful) || len(doubtful) > 1 {
+	if n := len(r.received()); n > len(out)+len(doubtful) {
 		t.Errorf("the smarthost has %d messages, %d were doubtful", n, len(doubtful))
 	}
 	return len(doubtful), len(r.received()) - len(out)

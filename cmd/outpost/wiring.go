@@ -107,7 +107,7 @@ func (o *office) routes(open func(modem.PortOptions) (serial.Port, error)) []ses
 	for _, l := range o.cfg.Lines {
 		line := makes.line(l)
 		o.lines = append(o.lines, line)
-		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes})
+		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes, Rate: l.RateBPS, RTT: l.RoundTrip()})
 	}
 	return routes
 }
@@ -167,11 +167,12 @@ func tariffOf(t config.Tariff) tariff.Tariff {
 	}
 }
 
-func smarthost(s *config.Smarthost) (*session.Smarthost, error) {
+func smarthost(cfg *config.Config) (*session.Smarthost, error) {
+	s := cfg.Smarthost
 	if s == nil {
 		return nil, nil //nolint:nilnil // no smarthost is a configuration like any other
 	}
-	trust, err := clientTLS(s.Server)
+	trust, err := clientTLS(cfg.TLS, s.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -181,10 +182,10 @@ func smarthost(s *config.Smarthost) (*session.Smarthost, error) {
 	}}, nil
 }
 
-func boxes(list []config.Box) ([]session.Box, error) {
-	boxes := make([]session.Box, 0, len(list))
-	for _, b := range list {
-		trust, err := clientTLS(b.Server)
+func boxes(cfg *config.Config) ([]session.Box, error) {
+	boxes := make([]session.Box, 0, len(cfg.Boxes))
+	for _, b := range cfg.Boxes {
+		trust, err := clientTLS(cfg.TLS, b.Server)
 		if err != nil {
 			return nil, err
 		}
@@ -193,18 +194,29 @@ func boxes(list []config.Box) ([]session.Box, error) {
 			POP3: pop3.Options{
 				TLS: pop3.TLSMode(b.TLS), TLSConfig: trust, User: b.User, Password: b.Password, AllowPlainAuth: b.AllowPlain,
 				LeaveDays: b.LeaveDays, MaxBytes: b.MaxMessageBytes, Timeout: b.Patience(),
+				Mechanism: mechanisms[b.Auth], Token: tokens(b.TokenCommand),
 			},
 		})
 	}
 	return boxes, nil
 }
 
+// mechanisms are the words of a box's auth key.
+var mechanisms = map[string]pop3.Mechanism{
+	config.AuthPassword: pop3.MechanismAny, config.AuthPlain: pop3.MechanismPlain,
+	config.AuthAPOP: pop3.MechanismAPOP, config.AuthXOAUTH2: pop3.MechanismXOAUTH2,
+}
+
 func address(s config.Server) string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
 // clientTLS is how a server's certificate is checked: never less than TLS 1.2,
 // against the system's certificates or those of ca_file.
-func clientTLS(s config.Server) (*tls.Config, error) {
-	c := &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}
+func clientTLS(t config.TLS, s config.Server) (*tls.Config, error) {
+	// Small records are for those who show what comes before it is whole; each costs 22 octets.
+	c := &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}
+	if !t.PostQuantum {
+		c.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
+	}
 	if s.CAFile == "" {
 		return c, nil
 	}

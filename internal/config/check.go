@@ -24,6 +24,14 @@ const (
 	tlsStart    = "starttls"
 )
 
+// The words of a box's auth key.
+const (
+	AuthPassword = "password"
+	AuthPlain    = "plain"
+	AuthAPOP     = "apop"
+	AuthXOAUTH2  = "xoauth2"
+)
+
 // Bounds that keep a slip of the finger from overflowing or from being a day's
 // surprise on the bill.
 const (
@@ -42,6 +50,7 @@ func (c *Config) check(f *Faults) {
 	}
 	if c.Smarthost != nil {
 		c.Smarthost.check("smarthost", f)
+		c.Smarthost.checkPassword("smarthost", f)
 		hostName(f, "smarthost.hello", c.Smarthost.Hello)
 	}
 	if len(c.Lines) == 0 && (c.Smarthost != nil || len(c.Boxes) > 0 || len(c.Schedule.Calls) > 0) {
@@ -164,10 +173,13 @@ func (s Server) check(where string, f *Faults) {
 	if s.TLS == TLSNone && s.Password != "" && !s.AllowPlain {
 		f.add(where+".tls", s.TLS, "the password would cross the line readable by all; use implicit or starttls, or say allow_plain_password = true")
 	}
+	between(f, where+".silence_seconds", s.Silence, 10, maxSeconds)
+}
+
+func (s Server) checkPassword(where string, f *Faults) {
 	if s.User != "" && s.Password == "" {
 		f.add(where+".password", "", "a user needs password or password_file")
 	}
-	between(f, where+".silence_seconds", s.Silence, 10, maxSeconds)
 }
 
 func (b Box) where(i int) string {
@@ -202,6 +214,13 @@ func (c *Config) checkBoxes(users map[string]bool, f *Faults) {
 				f.add(where+".deliver_to", u, "no user has that name")
 			}
 		}
+		if b.Auth != AuthXOAUTH2 {
+			b.checkPassword(where, f)
+		}
+		oneOf(f, where+".auth", b.Auth, AuthPassword, AuthPlain, AuthAPOP, AuthXOAUTH2)
+		if b.Auth == AuthXOAUTH2 && len(b.TokenCommand) == 0 {
+			f.add(where+".token_command", "", "auth = \"xoauth2\" needs a program that prints access tokens")
+		}
 		between(f, where+".leave_days", b.LeaveDays, 0, 36500)
 		positive(f, where+".max_message_bytes", b.MaxMessageBytes)
 	}
@@ -230,7 +249,7 @@ func (c *Config) checkLines(f *Faults) {
 		if l.RateBPS < 0 || l.RoundTripMS < 0 {
 			f.add(where+".rate_bps", "", "rate_bps and round_trip_ms must be 0 (not known) or more")
 		}
-		positive(f, where+".boxes_at_once", int64(l.Boxes))
+		between(f, where+".boxes_at_once", l.Boxes, 0, 1000)
 		between(f, where+".max_call_minutes", l.MaxCallMinutes, 1, maxMinutes)
 		l.Tariff.check(where+".tariff", f)
 	}

@@ -21,6 +21,7 @@ type Config struct {
 	Smarthost *Smarthost `toml:"smarthost"`
 	Boxes     []Box      `toml:"box"`
 	Lines     []Line     `toml:"line"`
+	TLS       TLS        `toml:"tls"`
 	Schedule  Schedule   `toml:"schedule"`
 	Log       Log        `toml:"log"`
 
@@ -55,6 +56,11 @@ type SMTP struct {
 	MaxConnections  int      `toml:"max_connections"`
 }
 
+// TLS is what all connections to servers at the provider have in common.
+type TLS struct {
+	PostQuantum bool `toml:"post_quantum"`
+}
+
 // User is a person of the office.
 type User struct {
 	Name      string   `toml:"name"`
@@ -73,6 +79,8 @@ type Box struct {
 	Server
 	Name            string   `toml:"name"`
 	DeliverTo       []string `toml:"deliver_to"`
+	Auth            string   `toml:"auth"`
+	TokenCommand    []string `toml:"token_command"`
 	LeaveDays       int      `toml:"leave_days"`
 	MaxMessageBytes int64    `toml:"max_message_bytes"`
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // withDefaults fills in what the file left out. Zero means left out: no key has
-// a meaningful zero except leave_days, rate_bps, round_trip_ms and the tariff's
+// a meaningful zero except leave_days, boxes_at_once, rate_bps, round_trip_ms and the tariff's
 // amounts, whose default is zero. The reason of each default stands beside its
 // key in configs/outpost.toml.
 func (c *Config) withDefaults() {
@@ -34,6 +34,7 @@ func (c *Config) withDefaults() {
 		b := &c.Boxes[i]
 		b.withDefaults(map[string]int{tlsImplicit: 995, tlsStart: 110, TLSNone: 110})
 		or(&b.Name, b.User)
+		or(&b.Auth, AuthPassword)
 		or(&b.MaxMessageBytes, 25<<20)
 	}
 	for i := range c.Lines {
@@ -74,22 +75,6 @@ func (l *Line) withDefaults() {
 	or(&l.Tariff.SetUp, "0")
 	or(&l.Tariff.PerMinute, "0")
 	or(&l.Tariff.Decimals, 2)
-	if l.Boxes == 0 {
-		l.Boxes = boxesAtOnce(l.RateBPS)
-	}
-}
-
-// boxesAtOnce bounds how many boxes are collected side by side. On a slow line
-// too many connections starve each other's TLS handshakes until the servers'
-// log-in limits end them; on any line a few are enough to fill it.
-func boxesAtOnce(rate int) int {
-	switch {
-	case rate > 0 && rate <= 4800:
-		return 2
-	case rate > 0 && rate <= 64000:
-		return 4
-	}
-	return 8
 }
 
 // or sets v to def when v is the zero value.

@@ -41,6 +41,8 @@ type Status struct {
 	WaitingBytes int64 `json:"waiting_bytes"` // their octets
 	Undelivered  int   `json:"undelivered"`   // messages not yet in a Maildir
 	Failed       int   `json:"failed"`        // messages refused for good, kept
+	// Forecast is what the next call is expected to take.
+	Forecast session.Forecast `json:"forecast"`
 }
 
 // Line is one line of the answer to /connect and /hangup: an event, a sign of life

@@ -34,7 +34,8 @@ func TestCallThroughRealServers(t *testing.T) {
 			if row.Error != "" || row.Collected != 25+len(letters()) || row.Deleted != row.Collected || row.Failed != 1 {
 				t.Errorf("the ledger says %+v", row)
 			}
-			if !o.both() {
+			// Without a limit one direction is over before the other has begun.
+			if test.line.Up > 0 && !o.both() {
 				t.Error("mail came in only before or after it went out")
 			}
 			eachOnce(t, "sent", bodies(o.smarthost.Mail()), out)

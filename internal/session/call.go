@@ -3,11 +3,13 @@ package session
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"outpost/internal/pop3"
 	"outpost/queue"
 )
 
@@ -30,8 +32,12 @@ const (
 // call is one call under way. Its row is touched by several goroutines, under
 // mu; the phases only by the goroutine that runs it.
 type call struct {
-	s     *Session
-	route Route
+	s      *Session
+	route  Route
+	memory *memory
+	gauge  *gauge
+	window *pop3.Window  // what may be asked for of all boxes
+	saving chan struct{} // a place for each message on its way to the disk
 
 	upErr   error // why no carrier or no PPP
 	cutErr  error // why a call that was up ended before its work did
@@ -48,7 +54,7 @@ type call struct {
 // leaves a row that says a line may be open. before says what became of the
 // lines that were tried first: who reads this row need not look for theirs.
 func (s *Session) begin(ctx context.Context, route Route, reason string, before []string) (*call, error) {
-	c := &call{s: s, route: route}
+	c := s.newCall(route)
 	row, err := s.opt.Queue.BeginCall(ctx, queue.Call{
 		Line: route.Line.Name(), Number: route.Line.Number(), Reason: reason,
 		Begun: time.Now(), Currency: route.Tariff.Currency, Problems: slices.Clone(before),
@@ -60,7 +66,24 @@ func (s *Session) begin(ctx context.Context, route Route, reason string, before 
 	return c, nil
 }
 
+func (s *Session) newCall(route Route) *call {
+	c := &call{s: s, route: route, memory: s.recollect(), saving: make(chan struct{}, saving)}
+	c.gauge = newGauge(route.Rate, route.RTT, recall[lineFacts](c.memory, keyLine+route.Line.Name()))
+	c.window = pop3.NewWindow(c.gauge.pullWindow())
+	return c
+}
+
 func (c *call) line() Line { return c.route.Line }
+
+// dial opens a connection through the line, and learns its round trip by it.
+func (c *call) dial(ctx context.Context, address string) (net.Conn, error) {
+	begun := time.Now()
+	conn, err := c.line().DialContext(ctx, "tcp", address)
+	if err == nil {
+		c.gauge.connected(time.Since(begun))
+	}
+	return conn, err
+}
 
 // run is the call. It returns when the line is down or cannot be brought down.
 func (c *call) run(ctx context.Context) queue.Call {
@@ -176,17 +199,14 @@ func (c *call) exchange(ctx context.Context) {
 	if c.s.opt.Smarthost != nil {
 		job(&drain, "smarthost "+c.s.opt.Smarthost.Address, func() error { return c.drain(ctx, pulled) })
 	}
-	slots := make(chan struct{}, max(1, c.route.BoxesAtOnce))
+	atOnce := c.route.BoxesAtOnce
+	if atOnce == 0 {
+		atOnce = c.gauge.boxesAtOnce()
+	}
+	c.window.Gather(min(atOnce, len(c.s.opt.Boxes)), c.gauge.facts().RTT+queueTime)
+	places := newPlaces(atOnce, c.memory)
 	for _, box := range c.s.opt.Boxes {
-		job(&pulls, "box "+box.Name, func() error {
-			select {
-			case slots <- struct{}{}:
-				defer func() { <-slots }()
-				return c.pull(ctx, box)
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
+		job(&pulls, "box "+box.Name, func() error { return c.pull(ctx, places, box) })
 	}
 	for _, j := range c.s.opt.Jobs {
 		job(&pulls, j.Name, func() error { return j.Do(ctx) })
@@ -231,6 +251,9 @@ func (c *call) tick(stop <-chan struct{}) {
 	for {
 		select {
 		case <-t.C:
+			up, down := c.line().Counters()
+			c.gauge.second(up, down)
+			c.window.SetLimit(c.gauge.pullWindow())
 			c.emit(Event{Kind: Progress})
 		case <-stop:
 			return
@@ -270,6 +293,7 @@ func (c *call) finish(ctx context.Context) queue.Call {
 	c.row.Cost = c.route.Tariff.Text(charge.Amount)
 	c.row.Up, c.row.Down = up, down
 	c.row.Traffic = trafficOf(c.line())
+	c.row.Handshakes, c.row.Resumed = c.memory.jar.Handshakes()
 	c.row.OnHook = c.downErr == nil
 	c.row.Transcript = c.line().Transcript()
 	switch {
@@ -287,6 +311,14 @@ func (c *call) finish(ctx context.Context) queue.Call {
 	if err := c.s.opt.Queue.SaveCall(limited, row); err != nil {
 		c.problem("ledger", err)
 	}
+	if !row.Connected.IsZero() {
+		facts := c.gauge.lesson()
+		c.memory.learnLine(row.Line, facts)
+		if row.Error == "" {
+			c.memory.learnCall(row, facts)
+		}
+	}
+	c.memory.keep(limited)
 	c.emit(Event{Kind: Ended, Text: summary(row)})
 	return row
 }

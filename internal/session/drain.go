@@ -1,288 +1,300 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"time"
 
 	"outpost/internal/relay"
 	"outpost/queue"
-	"outpost/spool"
 )
 
-// brokenTries is how many connections in a row may break without a message
-// getting through before the drain stops: a server that breaks every time does
-// so again, and each try costs a handshake.
-const brokenTries = 3
+const (
+	// brokenTries is how many connections in a row may break without a message
+	// getting through before the drain stops: a server that breaks every time does
+	// so again, and each try costs a handshake.
+	brokenTries = 3
+	// storing is how many results may be on their way to the disk: they share its transactions.
+	storing = 128
+	// mostDrains is how many connections send side by side, to a server that can't be sent to without waiting.
+	mostDrains = 4
+)
 
-// look is how often the queue is looked at for mail that came in while the boxes
-// are still being collected.
-const look = 2 * time.Second
-
-// drain sends everything that waits for the smarthost over one connection,
-// small messages first so that one big one blocks nobody. When all is sent the
+// drain sends everything that waits for the smarthost, in the outbox's order. When all is sent the
 // connection ends; a message that comes in before the boxes are done goes along
 // on a new one.
 func (c *call) drain(ctx context.Context, pulled <-chan struct{}) error {
-	d := &drain{call: c, tried: make(map[spool.ID]bool)}
+	box := newOutbox(c)
+	defer box.release(ctx)
 	again := time.NewTicker(look)
 	defer again.Stop()
 	for {
-		if err := d.all(ctx); err != nil {
+		if err := c.drainAll(ctx, box); err != nil {
 			return err
 		}
 		select {
 		case <-again.C:
 		case <-pulled:
-			return d.all(ctx)
+			box.reread()
+			return c.drainAll(ctx, box)
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// all sends until nothing waits that was not tried in this call.
-func (d *drain) all(ctx context.Context) error {
-	for {
-		m, ok := d.next()
-		if !ok || d.call.over(ctx) {
-			return nil
-		}
-		if err := d.open(ctx); err != nil {
-			return err
-		}
-		if err := d.flow(ctx, m); err != nil && !errors.Is(err, relay.ErrLimit) {
-			if d.call.over(ctx) {
-				return err
-			}
-			d.call.problem("smarthost", err)
-			if d.broken >= brokenTries {
-				return fmt.Errorf("gave up after %d broken connections: %w", d.broken, err)
-			}
-		}
-	}
-}
-
-// drain is the outgoing half of a call.
-type drain struct {
-	call   *call
-	client *relay.Client
-	mu     sync.Mutex // guards tried
-	tried  map[spool.ID]bool
-	broken int  // connections in a row that ended without a message sent
-	unread bool // part of the queue could not be read, and this was told
-}
-
-// next picks a message that waits and was not tried in this call: those with the
-// fewest attempts first, so that one on which the smarthost breaks the connection
-// cannot stand in front of the others in every call; among them the smallest.
-func (d *drain) next() (queue.Message, bool) {
-	waiting, err := d.call.s.opt.Queue.Waiting(queue.Remote)
-	if err != nil && !d.unread {
-		d.unread = true // told once; what could be read goes all the same
-		d.call.problem("queue", err)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	waiting = slices.DeleteFunc(waiting, func(m queue.Message) bool { return d.tried[m.ID] })
-	if len(waiting) == 0 {
-		return queue.Message{}, false
-	}
-	return slices.MinFunc(waiting, func(a, b queue.Message) int {
-		return cmp.Or(cmp.Compare(attempts(a), attempts(b)), cmp.Compare(a.Size, b.Size), a.Received.Compare(b.Received))
-	}), true
-}
-
-// attempts is how often a message was tried for those who still wait for it.
-func attempts(m queue.Message) (most int) {
-	for _, r := range m.To {
-		if r.Where == queue.Remote && r.State == queue.Waiting {
-			most = max(most, r.Attempts)
-		}
-	}
-	return most
-}
-
-// open connects to the smarthost unless there is a connection.
-func (d *drain) open(ctx context.Context) error {
-	if d.client != nil {
-		return nil
-	}
-	host := d.call.s.opt.Smarthost
-	conn, err := d.call.line().DialContext(ctx, "tcp", host.Address)
-	if err != nil {
-		return err
-	}
-	d.client, err = relay.Open(ctx, conn, host.Relay)
-	return err
-}
-
-// flight is a message that was given to the smarthost's connection.
-type flight struct {
-	queue.Message
-	body io.Closer
-}
-
-// flow sends first and whatever waits behind it over the connection, and ends it.
-func (d *drain) flow(ctx context.Context, first queue.Message) error {
-	var (
-		mu     sync.Mutex
-		given  = map[*relay.Message]flight{}
-		waits  = &first
-		sent   int
-		client = d.client
-	)
-	d.client = nil
-	err := client.Drain(ctx, func(ctx context.Context) *relay.Message {
-		for !d.call.over(ctx) {
-			if waits == nil {
-				m, ok := d.next()
-				if !ok {
-					break
-				}
-				waits = &m
-			}
-			m := *waits
-			waits = nil
-			out, body := d.take(ctx, m)
-			if out == nil {
-				continue
-			}
-			mu.Lock()
-			given[out] = flight{m, body}
-			mu.Unlock()
-			return out
-		}
-		return nil
-	}, func(out *relay.Message, results []relay.Result) {
-		mu.Lock()
-		f := given[out]
-		delete(given, out)
-		mu.Unlock()
-		_ = f.body.Close()
-		sent += d.settle(ctx, f.Message, results)
-	})
-	if d.broken++; sent > 0 || err == nil {
-		d.broken = 0
-	}
-	return err
-}
-
-// take marks a message as being sent and opens it; nil if it can't go, which is told.
-func (d *drain) take(ctx context.Context, m queue.Message) (*relay.Message, io.Closer) {
-	d.mu.Lock()
-	d.tried[m.ID] = true
-	d.mu.Unlock()
-	to, err := d.mark(ctx, m.ID)
-	if err == nil && len(to) == 0 {
-		return nil, nil
-	}
-	var body io.ReadCloser
-	if err == nil {
-		if body, err = d.call.s.opt.Queue.Body(m.ID); err != nil {
-			err = errors.Join(err, d.unreadable(ctx, m.ID, err))
-		}
-	}
-	if err != nil {
-		d.call.problem("message "+string(m.ID), err)
-		return nil, nil
-	}
-	return &relay.Message{
-		From: m.From, To: to, Size: m.Size, EightBit: m.EightBit, UTF8: m.UTF8,
-		Open: func() (io.ReadCloser, error) { return body, nil },
-	}, body
-}
-
-// mark notes that the waiting recipients of a message are being sent to, so
-// that a crash from here on leaves them doubtful, and gives their addresses.
-func (d *drain) mark(ctx context.Context, id spool.ID) (to []string, err error) {
-	err = d.call.s.opt.Queue.Update(ctx, id, func(m *queue.Message) error {
-		to = nil
-		for i := range m.To {
-			r := &m.To[i]
-			if r.Where != queue.Remote || r.State != queue.Waiting {
-				continue
-			}
-			r.State, r.At, r.Call = queue.Sending, time.Now(), d.call.row.ID
-			r.Attempts++
-			to = append(to, r.Addr)
-		}
-		return nil
-	})
-	return to, err
-}
-
-// settle stores the results of a transaction and tells them. It does so even
-// when the call is over: what the server said must not be forgotten.
-func (d *drain) settle(ctx context.Context, m queue.Message, results []relay.Result) (accepted int) {
-	limited, stop := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
-	defer stop()
-	left := results
-	err := d.call.s.opt.Queue.Update(limited, m.ID, func(m *queue.Message) error {
-		left = results
-		for i := range m.To {
-			if m.To[i].State == queue.Sending && len(left) > 0 && left[0].To == m.To[i].Addr {
-				apply(&m.To[i], left[0])
-				left = left[1:]
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		d.call.problem("message "+string(m.ID), fmt.Errorf("its result could not be stored: %w", err))
-	}
-	for _, r := range results {
-		if r.Err == nil {
-			accepted++
-		}
-		if r.Untried {
-			d.mu.Lock()
-			d.tried[m.ID] = false
-			d.mu.Unlock()
+// drainAll sends until nothing waits that was not tried in this call.
+func (c *call) drainAll(ctx context.Context, box *outbox) error {
+	broken := 0
+	for box.any() && !c.over(ctx) {
+		if c.tooBig(ctx, box) {
 			continue
 		}
-		d.tell(m, r)
-	}
-	d.call.tellTwice(m, results)
-	d.call.count(func(row *queue.Call) {
-		if accepted > 0 {
-			row.Sent++
-			row.SentBytes += m.Size
+		done, err := c.drainOnce(ctx, box)
+		var refused *opening
+		switch {
+		case c.over(ctx):
+			return err
+		case errors.As(err, &refused):
+			return refused.error
+		case err == nil:
+			broken = 0
+			continue
+		case errors.Is(err, relay.ErrLimit) && done.judged > 0:
+			// Each recipient has one try in a call, so this comes to an end.
+			broken = 0
+			continue
+		case done.sent > 0:
+			broken = 0
 		}
-	})
-	return accepted
+		c.problem("smarthost", err)
+		if broken++; broken >= brokenTries {
+			return fmt.Errorf("gave up after %d broken connections: %w", broken, err)
+		}
+	}
+	return nil
 }
 
-// apply puts one result into a recipient's state.
-func apply(to *queue.Recipient, r relay.Result) {
-	to.Reply = r.Reply
-	if r.Err == nil {
-		to.State, to.Doubtful = queue.Sent, false
+// opening is a connection that did not come to its first message.
+type opening struct{ error }
+
+func (o *opening) Unwrap() error { return o.error }
+
+// progress is how many messages a connection has moved.
+type progress struct {
+	judged int // of some recipient it is known what became of it
+	sent   int // accepted for some recipient
+}
+
+// drainOnce sends on one connection until nothing waits or it ends, and on a few more beside it where that helps.
+func (c *call) drainOnce(ctx context.Context, box *outbox) (done progress, err error) {
+	first, err := c.smarthost(ctx)
+	if err != nil {
+		return progress{}, &opening{err}
+	}
+	var (
+		all    sync.WaitGroup
+		mu     sync.Mutex
+		faults []error
+	)
+	work := func(client *relay.Client) {
+		var moved progress
+		err := c.safely("smarthost", func() (err error) {
+			moved, err = c.drainOver(ctx, client, box)
+			return err
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		done.judged, done.sent = done.judged+moved.judged, done.sent+moved.sent
+		faults = append(faults, err)
+	}
+	more := c.moreDrains(first, box)
+	all.Go(func() { work(first) })
+	for range more {
+		all.Go(func() {
+			if client, err := c.smarthost(ctx); err == nil { // else one is enough
+				work(client)
+			}
+		})
+	}
+	all.Wait()
+	return done, errors.Join(faults...)
+}
+
+// smarthost opens a connection to the smarthost, on what is known of it; if it doesn't like that, another one without.
+func (c *call) smarthost(ctx context.Context) (*relay.Client, error) {
+	host := c.s.opt.Smarthost
+	server := c.memory.smarthost(host.Address)
+	opt := host.Relay
+	opt.Window = c.drainWindow()
+	if opt.TLSConfig != nil {
+		opt.TLSConfig = c.memory.jar.Config(opt.TLSConfig, host.Address)
+	}
+	if !server.Known.At.IsZero() {
+		opt.Known = &server.Known
+		if time.Since(server.TooEarly) < limitHolds {
+			opt.Known.Lines, opt.Known.Clear = nil, nil
+		}
+	}
+	client, err := c.openSmarthost(ctx, opt)
+	if !errors.Is(err, relay.ErrEarly) || c.over(ctx) {
+		return client, err
+	}
+	c.s.log.Info("the smarthost may want to speak first: once more, without haste", "err", err)
+	opt.Known = nil
+	client, err = c.openSmarthost(ctx, opt)
+	if err == nil { // else it may have been something else
+		c.memory.learnSmarthost(host.Address, func(s *smtpServer) { *s = smtpServer{TooEarly: time.Now()} })
+	}
+	return client, err
+}
+
+// drainWindow is how much may be under way to the smarthost: as configured, or by the line.
+func (c *call) drainWindow() int64 {
+	if w := c.s.opt.Smarthost.Relay.Window; w > 0 {
+		return w
+	}
+	return c.gauge.drainWindow()
+}
+
+func (c *call) openSmarthost(ctx context.Context, opt relay.Options) (*relay.Client, error) {
+	conn, err := c.dial(ctx, c.s.opt.Smarthost.Address)
+	if err != nil {
+		return nil, err
+	}
+	return relay.Open(ctx, conn, opt)
+}
+
+// moreDrains is how many connections more than one help. A server that takes messages without a wait between them
+// fills the line by one; where each message costs a round trip, several take turns in waiting.
+func (c *call) moreDrains(client *relay.Client, box *outbox) int {
+	known := client.Known()
+	line := c.gauge.facts()
+	n, average := box.size()
+	if known.Chunking() || line.Up == 0 || line.RTT == 0 || average == 0 {
+		return 0
+	}
+	waits := line.RTT.Seconds() * line.Up / float64(average) // messages that would fit into the wait for one
+	return min(int(waits), mostDrains-1, n/2)
+}
+
+// drainOver sends over one connection and stores what became of each message.
+func (c *call) drainOver(ctx context.Context, client *relay.Client, box *outbox) (moved progress, err error) {
+	under := make(map[*relay.Message]*outgoing) // what relay has
+	var mu sync.Mutex
+	var stores sync.WaitGroup
+	slots := make(chan struct{}, storing)
+	next := func(wanted context.Context) (m *relay.Message) {
+		_ = c.safely("outbox", func() error {
+			if wanted.Err() != nil {
+				return nil
+			}
+			out := box.next(ctx) // what is claimed is for all connections: the end of this one mustn't stop it
+			if out == nil {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			under[&out.Message], m = out, &out.Message
+			return nil
+		})
+		return m
+	}
+	done := func(m *relay.Message, results []relay.Result) {
+		mu.Lock()
+		out := under[m]
+		delete(under, m)
+		mu.Unlock()
+		if slices.ContainsFunc(results, func(r relay.Result) bool { return !r.Untried }) {
+			moved.judged++
+		}
+		if slices.ContainsFunc(results, func(r relay.Result) bool { return r.Err == nil }) {
+			moved.sent++
+		}
+		slots <- struct{}{}
+		stores.Go(func() {
+			defer func() { <-slots }()
+			_ = c.safely("message "+string(out.row.ID), func() error { c.settle(ctx, box, out, results); return nil })
+		})
+	}
+	err = client.Drain(ctx, next, done)
+	stores.Wait()
+	c.memory.learnSmarthost(c.s.opt.Smarthost.Address, func(s *smtpServer) { s.Known = client.Known() })
+	return moved, err
+}
+
+// settle stores the results of a message and tells them.
+func (c *call) settle(ctx context.Context, box *outbox, out *outgoing, results []relay.Result) {
+	box.store(ctx, out, results)
+	if out.failed != nil {
+		c.problem("message "+string(out.row.ID), out.failed)
+		box.spoiled(ctx, out)
 		return
 	}
-	to.State = queue.Failed
-	if r.Untried {
-		to.Attempts--
+	accepted := 0
+	var again bool
+	for _, r := range results {
+		switch {
+		case r.Untried:
+			again = true
+			continue
+		case r.Err == nil:
+			accepted++
+		}
+		c.tell(out.row, r)
 	}
-	if temporary(r.Err) {
-		to.State = queue.Waiting
-		to.Doubtful = to.Doubtful || r.Doubtful
+	if again {
+		box.again(out.row.ID)
+	}
+	c.tellTwice(out.row, results)
+	c.count(func(row *queue.Call) {
+		if accepted > 0 {
+			row.Sent++
+			row.SentBytes += out.row.Size
+		}
+	})
+}
+
+// tooBig refuses what the smarthost is known not to take, without a connection for it. While something else waits
+// there is a connection anyway, on which the server says what its limit is today. It says whether it did.
+func (c *call) tooBig(ctx context.Context, box *outbox) bool {
+	known := c.memory.smarthost(c.s.opt.Smarthost.Address).Known
+	limit := known.MaxSize()
+	age := time.Since(known.At) // below zero the clock was set back since: nobody knows how long ago that was
+	if limit == 0 || age < 0 || age > limitHolds || !box.only(func(w waiting) bool { return w.size > limit }) {
+		return false
+	}
+	for {
+		out := box.next(ctx)
+		if out == nil {
+			return true
+		}
+		if out.row.Size <= limit { // it has come in meanwhile
+			box.back(out)
+			return false
+		}
+		e := &relay.Error{
+			Command: "MAIL", Enhanced: "5.3.4",
+			Err:  fmt.Errorf("the message has %d octets, the server takes %d at most", out.row.Size, limit),
+			Hint: "send it in smaller parts, or ask the provider for a higher limit",
+		}
+		results := make([]relay.Result, len(out.To))
+		for i, to := range out.To {
+			results[i] = relay.Result{To: to, Err: e, Reply: e.Error()}
+		}
+		c.settle(ctx, box, out, results)
 	}
 }
 
-func temporary(err error) bool {
-	var e *relay.Error
-	return !errors.As(err, &e) || e.Temporary
-}
+// limitHolds is how long a server's limit, or that it won't be spoken to early, is believed without a look.
+const limitHolds = 7 * 24 * time.Hour
 
 // tell makes an event of a result, and a line for the report of every result
 // that a sender would ask about.
-func (d *drain) tell(m queue.Message, r relay.Result) {
+func (c *call) tell(m queue.Message, r relay.Result) {
 	e := Event{Kind: Sent, Message: string(m.ID), To: r.To, Bytes: m.Size}
 	if r.Err != nil {
 		e.Text = Explain(r.Err)
@@ -293,14 +305,14 @@ func (d *drain) tell(m queue.Message, r relay.Result) {
 		if r.Doubtful {
 			e.Text += "; it may have been accepted all the same"
 		}
-		d.call.count(func(row *queue.Call) {
+		c.count(func(row *queue.Call) {
 			if e.Kind == Failed {
 				row.Failed++
 			}
 			row.Problems = append(row.Problems, fmt.Sprintf("to %s, %s: %s", r.To, e.Kind, e.Text))
 		})
 	}
-	d.call.emit(e)
+	c.emit(e)
 }
 
 // tellTwice says which recipients may have a message twice: those in doubt from
@@ -312,20 +324,4 @@ func (c *call) tellTwice(before queue.Message, results []relay.Result) {
 			c.problem("to "+r.To, errors.New("the message may have arrived twice: an earlier call was cut between its content and the answer"))
 		}
 	}
-}
-
-// unreadable sets a message aside whose body is damaged: it would be tried in
-// every call and never go. If only the reading failed, it waits for the next.
-func (d *drain) unreadable(ctx context.Context, id spool.ID, why error) error {
-	if errors.Is(why, queue.ErrCorrupt) {
-		return d.call.s.opt.Queue.Quarantine(ctx, id, why.Error())
-	}
-	return d.call.s.opt.Queue.Update(ctx, id, func(m *queue.Message) error {
-		for i := range m.To {
-			if r := &m.To[i]; r.State == queue.Sending {
-				r.State, r.Reply = queue.Waiting, why.Error()
-			}
-		}
-		return nil
-	})
 }

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,15 +11,85 @@ import (
 	"outpost/queue"
 )
 
-// pull collects one box. Each message and the fact that it was seen are
-// committed together before the server is told to delete it.
-func (c *call) pull(ctx context.Context, box Box) error {
-	conn, err := c.line().DialContext(ctx, "tcp", box.Address)
-	if err != nil {
-		return err
+// saving is how many messages of all boxes may be on their way to the disk: they share its transactions, and each holds a
+// file open.
+const saving = 128
+
+// crowdedTries is how often a box is tried that its server would not have beside others of ours: the limit may be found
+// only step by step, and connections that have ended may count for a moment longer.
+const crowdedTries = 3
+
+// pull collects one box. One that the server would not have beside others of ours is tried again when they are fewer.
+func (c *call) pull(ctx context.Context, places *places, box Box) error {
+	var (
+		report pop3.Report
+		err    error
+	)
+	for range crowdedTries {
+		var again bool
+		if report, again, err = c.visit(ctx, places, box); !again {
+			break
+		}
+		c.s.log.Info("the server bears no more connections of ours: once more, later", "box", box.Name, "err", err)
 	}
-	store := &boxStore{call: c, box: box}
-	report, err := pop3.Collect(ctx, conn, box.POP3, store)
+	return c.collected(ctx, box, report, err)
+}
+
+// visit is a session with a box when there is a place for it, and a second one if the first failed of what was known of the
+// server. again says that one later may do better.
+func (c *call) visit(ctx context.Context, places *places, box Box) (report pop3.Report, again bool, err error) {
+	entered, err := places.enter(ctx, box.Address)
+	if err != nil {
+		return pop3.Report{}, false, err
+	}
+	refused := false
+	defer func() {
+		if !refused {
+			places.leave(box.Address)
+		}
+	}()
+	report, err = c.collect(ctx, box, c.memory.mailServer(box.Address).Known, c.gauge.longAndFast())
+	var failed *pop3.Error
+	if errors.As(err, &failed) && failed.Early && !c.over(ctx) {
+		c.s.log.Info("the server is not as it was: once more, without haste", "box", box.Name, "err", err)
+		report, err = c.collect(ctx, box, report.Known, false)
+	}
+	if refused = crowded(err) && !c.over(ctx); refused {
+		again = places.refused(box.Address, entered)
+	}
+	return report, again, err
+}
+
+// crowded says that a connection ended before anybody had said who we are, which is how servers refuse the one too many.
+func crowded(err error) bool {
+	var failed *pop3.Error
+	return errors.As(err, &failed) && failed.Temporary && (failed.Command == "greeting" || failed.Command == "TLS")
+}
+
+// collect is one session with a box, on what is known of its server, nil for nothing.
+func (c *call) collect(ctx context.Context, box Box, known *pop3.Known, speculate bool) (pop3.Report, error) {
+	opt := box.POP3
+	opt.Known, opt.Speculate = known, speculate
+	left := c.memory.left(box.Account)
+	opt.Waiting, opt.Emptied = left.Waiting, left.Emptied
+	opt.Window = c.window
+	if opt.TLSConfig != nil {
+		opt.TLSConfig = c.memory.jar.Config(opt.TLSConfig, box.Address)
+	}
+	conn, err := c.dial(ctx, box.Address)
+	if err != nil {
+		return pop3.Report{Known: opt.Known, Waiting: opt.Waiting}, err
+	}
+	report, err := pop3.Collect(ctx, conn, opt, &boxStore{call: c, box: box})
+	if report.Known != known {
+		c.memory.learnMailServer(box.Address, func(s *mailServer) { s.Known = report.Known })
+	}
+	c.memory.learnLeft(box.Account, boxFacts{report.Waiting, report.Emptied})
+	return report, err
+}
+
+// collected tells what came of a box.
+func (c *call) collected(ctx context.Context, box Box, report pop3.Report, err error) error {
 	c.count(func(row *queue.Call) { row.Deleted += report.Deleted })
 	for _, p := range report.Problems {
 		if err == nil || !c.over(ctx) {
@@ -45,32 +114,43 @@ type boxStore struct {
 	box  Box
 }
 
+// Seen gives what was collected from the box.
 func (b *boxStore) Seen() (map[string]time.Time, error) {
 	return b.call.s.opt.Queue.Seen(b.box.Account)
 }
 
+// Forget drops what the box no longer has.
 func (b *boxStore) Forget(ctx context.Context, uidls []string) error {
 	return b.call.s.opt.Queue.Forget(ctx, b.box.Account, uidls)
 }
 
-// Save says that a message is stored when it and its identity are committed, in
-// this call or in one before. A message that has come in is kept even if the line
-// has gone meanwhile: its octets were paid for.
+// Save writes the message down as it comes and lets the disk take its time while the next one comes in. done hears nil
+// only when the message and its UIDL are committed, in this call or in one before. A
+// message that has come in is kept even if the line has gone meanwhile: its octets were paid for.
 func (b *boxStore) Save(ctx context.Context, _ int64, body io.Reader, identity func() string, done func(error)) {
-	text, err := io.ReadAll(body)
-	if err == nil {
-		err = b.add(ctx, identity(), bytes.NewReader(text))
+	q := b.call.s.opt.Queue
+	b.call.saving <- struct{}{}
+	staged, err := q.Stage(ctx, body)
+	if err != nil {
+		<-b.call.saving
+		done(err)
+		return
 	}
-	done(err)
+	m := queue.Message{
+		Origin: queue.Collected, Box: b.box.Account, UIDL: identity(),
+		To: b.call.s.opt.Recipients(b.box.Name), EightBit: true,
+	}
+	ctx = context.WithoutCancel(ctx)
+	go func() {
+		defer func() { <-b.call.saving }()
+		done(b.call.safely("box "+b.box.Name, func() error { return b.keep(ctx, staged, m) }))
+	}()
 }
 
-func (b *boxStore) add(ctx context.Context, uidl string, body io.Reader) error {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
+func (b *boxStore) keep(ctx context.Context, staged *queue.Staged, m queue.Message) error {
+	ctx, stop := context.WithTimeout(ctx, saveLimit)
 	defer stop()
-	m, err := b.call.s.opt.Queue.Add(ctx, queue.Message{
-		Origin: queue.Collected, Box: b.box.Account, UIDL: uidl,
-		To: b.call.s.opt.Recipients(b.box.Name), EightBit: true,
-	}, body)
+	m, err := staged.Add(ctx, m)
 	if errors.Is(err, queue.ErrSeen) {
 		return nil
 	}

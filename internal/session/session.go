@@ -5,7 +5,7 @@
 //	planning      is there anything to do?
 //	dialling      the lines in their order, until one answers
 //	linking       PPP, an address, a way to reach the provider
-//	exchanging    one SMTP connection drains; several POP3 connections pull
+//	exchanging    an SMTP connection drains, or a few where that helps; several POP3 connections pull
 //	hanging up    until on-hook is confirmed
 //
 // The invariant: every path out of a call, a panic included, goes through the
@@ -17,6 +17,9 @@
 // a cut ends the call and not the work in it. One broken box, server or message
 // never stops the others; each becomes a line for a person in the call's
 // Problems.
+//
+// What a call finds out of lines, servers and boxes is read before the next and
+// kept after it: memory.go. It saves octets and round trips and is never needed.
 //
 // Every step is an Event; the progress display, the log and the ledger are
 // readers of the same stream. The package does not decide when to call: that is
@@ -36,6 +39,7 @@ import (
 	"outpost/internal/relay"
 	"outpost/internal/tariff"
 	"outpost/queue"
+	"outpost/spool"
 )
 
 // ErrNothingToDo says that no call was placed: nothing waits and there is no
@@ -102,9 +106,13 @@ type Route struct {
 	// MaxCall is the hard limit from the beginning of dialling; it must be
 	// positive.
 	MaxCall time.Duration
-	// BoxesAtOnce bounds how many boxes are collected side by side; zero means
-	// one.
+	// BoxesAtOnce bounds how many boxes are collected side by side; zero: as many
+	// as fill the line.
 	BoxesAtOnce int
+	// Rate in bit/s and RTT are what the line carries, as its owner knows it; zero: what
+	// earlier calls have shown.
+	Rate int
+	RTT  time.Duration
 }
 
 // Smarthost is the provider's server for outgoing mail.
@@ -213,24 +221,25 @@ func (s *Session) work() bool {
 	if s.opt.Smarthost == nil {
 		return false
 	}
-	waiting, err := s.opt.Queue.Waiting(queue.Remote)
-	if err != nil {
+	waits := false
+	if err := s.opt.Queue.Each(func(m queue.Message) { waits = waits || m.Waits(queue.Remote) }); err != nil {
 		s.log.Error("queue", "err", err)
 	}
-	return len(waiting) > 0
+	return waits
 }
 
 // release puts recipients back that an earlier call left as being sent to,
 // because the result could not be stored. No call is under way now, so nobody
 // else will; whether they have the message is not known.
 func (s *Session) release(ctx context.Context) error {
-	messages, err := s.opt.Queue.List()
-	faults := []error{err}
-	for _, m := range messages {
-		if !slices.ContainsFunc(m.To, func(r queue.Recipient) bool { return r.State == queue.Sending }) {
-			continue
+	var left []spool.ID
+	faults := []error{s.opt.Queue.Each(func(m queue.Message) {
+		if slices.ContainsFunc(m.To, func(r queue.Recipient) bool { return r.State == queue.Sending }) {
+			left = append(left, m.ID)
 		}
-		faults = append(faults, s.opt.Queue.Update(ctx, m.ID, func(m *queue.Message) error {
+	})}
+	for _, id := range left {
+		faults = append(faults, s.opt.Queue.Update(ctx, id, func(m *queue.Message) error {
 			for i := range m.To {
 				if r := &m.To[i]; r.State == queue.Sending {
 					r.State, r.Doubtful = queue.Waiting, true

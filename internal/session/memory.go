@@ -1,0 +1,201 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"sync"
+	"time"
+
+	"outpost/internal/pop3"
+	"outpost/internal/relay"
+	"outpost/internal/tickets"
+	"outpost/queue"
+)
+
+// memory is what earlier calls have found out, and what this one adds: with it nothing is asked for on the
+// line that is known. It is read before the line comes up and kept once it is down. Its methods may be called from
+// any goroutine.
+type memory struct {
+	queue *queue.Queue
+	note  func(what string, err error)
+	jar   tickets.Jar
+
+	mu      sync.Mutex
+	smtp    map[string]smtpServer // by address
+	pop3    map[string]mailServer // by address
+	boxes   map[string]boxFacts   // by account
+	changed map[string]any        // values to keep, by key
+}
+
+// smtpServer is what is known of a smarthost.
+type smtpServer struct {
+	Known relay.Known `json:"known"`
+	// TooEarly is when it last refused to be spoken to before its greeting, though it offers that.
+	TooEarly time.Time `json:"too_early,omitzero"`
+}
+
+// boxFacts are how a box was left.
+type boxFacts struct {
+	Waiting map[string]pop3.Waiting `json:"waiting,omitempty"`
+	Emptied bool                    `json:"emptied,omitempty"`
+}
+
+// mailServer is what is known of a server with boxes.
+type mailServer struct {
+	Known *pop3.Known `json:"known,omitempty"`
+	// AtOnce is how many connections of ours it bore when it last refused one more, which was at LimitedAt; 0: it never did.
+	AtOnce    int       `json:"at_once,omitempty"`
+	LimitedAt time.Time `json:"limited_at,omitzero"`
+}
+
+// limit is how many connections to have with a server at once; 0: as many as there is use for.
+func (s mailServer) limit() int {
+	if age := time.Since(s.LimitedAt); age < 0 || age > limitLasts {
+		return 0
+	}
+	return max(s.AtOnce, 0)
+}
+
+// The keys of the queue's memory.
+const (
+	keyTickets = "session tls"
+	keySMTP    = "session smtp "
+	keyPOP3    = "session pop3 "
+	keyBox     = "session box "
+	keyLine    = "session line "
+	keyHistory = "session calls "
+)
+
+// recollect reads what is known of all that the session will meet. What can't be read isn't known.
+func (s *Session) recollect() *memory {
+	m := &memory{
+		queue: s.opt.Queue, smtp: make(map[string]smtpServer), pop3: make(map[string]mailServer),
+		boxes: make(map[string]boxFacts), changed: make(map[string]any),
+		note: func(what string, err error) {
+			s.log.Warn("what earlier calls have learned can't be used", "of", what, "err", err)
+		},
+	}
+	saved, err := s.opt.Queue.Recall(keyTickets)
+	if err == nil {
+		err = m.jar.Load(saved)
+	}
+	if err != nil {
+		m.note(keyTickets, err)
+	}
+	if host := s.opt.Smarthost; host != nil {
+		m.smtp[host.Address] = recall[smtpServer](m, keySMTP+host.Address)
+	}
+	for _, box := range s.opt.Boxes {
+		if _, there := m.pop3[box.Address]; !there {
+			m.pop3[box.Address] = recall[mailServer](m, keyPOP3+box.Address)
+		}
+		m.boxes[box.Account] = recall[boxFacts](m, keyBox+box.Account)
+	}
+	return m
+}
+
+// recall reads the value under a key; it is zero where there is none, and where it can't be read.
+func recall[T any](m *memory, key string) (value T) {
+	saved, err := m.queue.Recall(key)
+	if err == nil && saved != nil {
+		err = json.Unmarshal(saved, &value)
+	}
+	if err != nil {
+		m.note(key, err)
+		return *new(T) // and not the half of it
+	}
+	return value
+}
+
+// keep writes down what is new. Nobody waits for it on the line.
+func (m *memory) keep(ctx context.Context) {
+	m.mu.Lock()
+	changed := maps.Clone(m.changed)
+	clear(m.changed)
+	m.mu.Unlock()
+	var all sync.WaitGroup
+	write := func(key string, value []byte) {
+		all.Go(func() { // side by side they share a transaction
+			if err := m.queue.Remember(ctx, key, value); err != nil {
+				m.note(key, err)
+			}
+		})
+	}
+	for key, value := range changed {
+		saved, err := json.Marshal(value)
+		if err != nil {
+			m.note(key, err)
+			continue
+		}
+		write(key, saved)
+	}
+	if saved, ok := m.jar.Save(); ok {
+		write(keyTickets, saved)
+	}
+	all.Wait()
+}
+
+// smarthost is what is known of the smarthost; Known.At is zero if nothing is.
+func (m *memory) smarthost(address string) smtpServer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.smtp[address]
+}
+
+func (m *memory) learnSmarthost(address string, learn func(*smtpServer)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.smtp[address]
+	learn(&known)
+	m.smtp[address] = known
+	m.changed[keySMTP+address] = known
+}
+
+// mailServer is what is known of a server with boxes.
+func (m *memory) mailServer(address string) mailServer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.pop3[address]
+}
+
+func (m *memory) learnMailServer(address string, learn func(*mailServer)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.pop3[address]
+	learn(&known)
+	m.pop3[address] = known
+	m.changed[keyPOP3+address] = known
+}
+
+// left is how an earlier call left a box.
+func (m *memory) left(account string) boxFacts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.boxes[account]
+}
+
+func (m *memory) learnLeft(account string, left boxFacts) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.boxes[account] = left
+	m.changed[keyBox+account] = left
+}
+
+// learnCall keeps what a call took, for the Forecast of the next.
+func (m *memory) learnCall(row queue.Call, line lineFacts) {
+	past := recall[history](m, keyHistory+row.Line)
+	if !past.credible() {
+		past = history{}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changed[keyHistory+row.Line] = past.learn(row, line)
+}
+
+// learnLine keeps what a line was seen to carry.
+func (m *memory) learnLine(name string, seen lineFacts) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changed[keyLine+name] = seen
+}
