@@ -37,7 +37,7 @@ fuzz: ## every fuzz test for FUZZTIME (30s) each
 torture: ## cut the carrier at every octet of a session, and kill the daemon at every step; minutes
 	OUTPOST_TORTURE=full $(GO) test -count=1 -timeout 80m -parallel 64 -v -run 'Torture|Kill' ./cmd/outpost ./queue
 
-bench: bench-peers ## Outpost beside fetchmail, Postfix, mpop, msmtp (root; half an hour); BENCH=gsm/tiny/tls for less
+bench: bench-peers ## Outpost beside fetchmail, Postfix, mpop, msmtp (root; a quarter of an hour); BENCH=gsm/tiny/tls for less
 	bench/bin/sidebyside run --select '$(BENCH)' --results bench/results.jsonl
 
 bench-quick: ## the shortest cases of it; a minute
