@@ -69,6 +69,9 @@ func (s *Session) begin(ctx context.Context, route Route, reason string, before 
 func (s *Session) newCall(route Route) *call {
 	c := &call{s: s, route: route, memory: s.recollect(), saving: make(chan struct{}, saving)}
 	c.gauge = newGauge(route.Rate, route.RTT, recall[lineFacts](c.memory, keyLine+route.Line.Name()))
+	if _, own := route.Line.(packetLine); own {
+		c.gauge.queue = ownQueueTime
+	}
 	c.window = pop3.NewWindow(c.gauge.pullWindow())
 	return c
 }
@@ -203,7 +206,7 @@ func (c *call) exchange(ctx context.Context) {
 	if atOnce == 0 {
 		atOnce = c.gauge.boxesAtOnce()
 	}
-	c.window.Gather(min(atOnce, len(c.s.opt.Boxes)), c.gauge.facts().RTT+queueTime)
+	c.window.Gather(min(atOnce, len(c.s.opt.Boxes)), c.gauge.facts().RTT+c.gauge.queue)
 	places := newPlaces(atOnce, c.memory)
 	for _, box := range c.s.opt.Boxes {
 		job(&pulls, "box "+box.Name, func() error { return c.pull(ctx, places, box) })

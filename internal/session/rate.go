@@ -26,6 +26,9 @@ const (
 	// queueTime is how long what was asked for may wait before the line, so that it never runs dry. More of it delays
 	// what is urgent, and makes servers send again what only waits: their first time-out is a few round trips.
 	queueTime = 250 * time.Millisecond
+	// ownQueueTime is that on a line whose TCP is ours: there the far end is made to wait long enough, and our commands stand
+	// behind what is sent.
+	ownQueueTime = 1500 * time.Millisecond
 	// Bounds of what may be under way each way, in octets: below the first a line is never filled, above the second
 	// memory and the far end's buffers are.
 	leastWindow = 1 << 10
@@ -43,7 +46,8 @@ const (
 
 // gauge is what is known of a call's line, and measures it. Its methods may be called from any goroutine.
 type gauge struct {
-	known lineFacts // from the configuration and earlier calls
+	known lineFacts     // from the configuration and earlier calls
+	queue time.Duration // queueTime, or ownQueueTime
 
 	mu       sync.Mutex
 	up, down [rateSpan + 1]int64 // the counters, of this second and those before it
@@ -54,7 +58,7 @@ type gauge struct {
 // newGauge begins with what is configured, a rate in bit/s and a round trip, each 0 if it isn't, else with what earlier calls
 // have shown.
 func newGauge(configured int, rtt time.Duration, seen lineFacts) *gauge {
-	g := &gauge{}
+	g := &gauge{queue: queueTime}
 	if seen.credible() {
 		g.known = seen
 	}
@@ -121,13 +125,10 @@ func (g *gauge) lesson() lineFacts {
 	return f
 }
 
-// window is how many octets may be under way: what the line holds in a round trip, and in queueTime. A rate that isn't
-// known grows with what it lets through, because the window is always half as large again as what was seen to pass.
-func window(rate float64, rtt time.Duration) int64 {
-	if rate == 0 || rtt == 0 {
-		return 0
-	}
-	return min(max(int64(rate*(rtt+queueTime).Seconds()), leastWindow), mostWindow)
+// window is how many octets may be under way: what the line holds in a round trip, and in the time that it may have queued. A rate
+// that isn't known grows with what it lets through, because the window is always half as large again as what was seen to pass.
+func window(rate float64, wait time.Duration) int64 {
+	return min(max(int64(rate*wait.Seconds()), leastWindow), mostWindow)
 }
 
 // pullWindow is how many octets of mail may be asked for and not yet here.
@@ -137,10 +138,10 @@ func (g *gauge) pullWindow() int64 {
 	if g.known.Down == 0 {
 		rate *= 1.5
 	}
-	if w := window(rate, f.RTT); w > 0 {
-		return w
+	if rate == 0 || f.RTT == 0 {
+		return firstWindow
 	}
-	return firstWindow
+	return window(rate, f.RTT+g.queue)
 }
 
 // firstWindow is for a line of which nothing is known: a second of a fast landline.

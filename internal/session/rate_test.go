@@ -57,7 +57,7 @@ func TestGaugeMeasures(t *testing.T) {
 	if f := g.facts(); f != want {
 		t.Errorf("%+v, want %+v", f, want)
 	}
-	if got := g.pullWindow(); got != window(1500, want.RTT) {
+	if got := g.pullWindow(); got != window(1500, want.RTT+queueTime) {
 		t.Errorf("a window of %d", got)
 	}
 	if f := g.lesson(); f.Up != 0 || f.Down != 0 {
