@@ -147,8 +147,10 @@ func TestRelayRefusedRecipients(t *testing.T) {
 	}
 	mail := smarthost.Mail()
 	eachOnce(t, "arrived", bodies(mail), [][]byte{body, after})
-	if to := mail[0].To; !slices.Equal(to, []string{"a@far.example", "b@far.example", "c@far.example"}) {
-		t.Errorf("went to %q", to)
+	for i, text := range bodies(mail) { // Postfix delivers them in any order
+		if to := mail[i].To; bytes.Equal(text, body) && !slices.Equal(to, []string{"a@far.example", "b@far.example", "c@far.example"}) {
+			t.Errorf("went to %q", to)
+		}
 	}
 }
 
