@@ -50,6 +50,9 @@ func TestCallOverNetLine(t *testing.T) {
 	if err != nil || row.Sent != 1 || row.Collected != 1 || !row.OnHook || row.Number != "" || len(row.Problems) > 0 {
 		t.Errorf("%+v, %v", row, err)
 	}
+	if n := len(o.smarthost.Mail()); n != 1 {
+		t.Errorf("%d messages arrived", n)
+	}
 	// The loopback carries each octet out and in.
 	if row.Up < 50_000 || row.Down < 50_000 || row.Metered <= 0 || row.Connected.IsZero() {
 		t.Errorf("%d octets up, %d down, %v on the line", row.Up, row.Down, row.Metered)
