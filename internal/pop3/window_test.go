@@ -325,7 +325,7 @@ func TestWindowGathers(t *testing.T) {
 				}
 				return
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 			if got := granted(a); len(got) != 1 || w.Outstanding() != 520 {
 				t.Error(got, w.Outstanding())
