@@ -42,9 +42,14 @@ func (c *Client) checkSize(size int64) *Error {
 	if c.ext.maxSize == 0 || size <= c.ext.maxSize {
 		return nil
 	}
+	return TooLarge(size, c.ext.maxSize)
+}
+
+// TooLarge is the refusal of a message of so many octets for a server that takes no more than limit, without a word of the server's.
+func TooLarge(size, limit int64) *Error {
 	return &Error{
 		Command: "MAIL", Enhanced: "5.3.4",
-		Err:  fmt.Errorf("the message has %d octets, the server takes %d at most", size, c.ext.maxSize),
+		Err:  fmt.Errorf("the message has %d octets, the server takes %d at most", size, limit),
 		Hint: "send it in smaller parts, or ask the provider for a higher limit",
 	}
 }

@@ -276,11 +276,7 @@ func (c *call) tooBig(ctx context.Context, box *outbox) bool {
 			box.back(out)
 			return false
 		}
-		e := &relay.Error{
-			Command: "MAIL", Enhanced: "5.3.4",
-			Err:  fmt.Errorf("the message has %d octets, the server takes %d at most", out.row.Size, limit),
-			Hint: "send it in smaller parts, or ask the provider for a higher limit",
-		}
+		e := relay.TooLarge(out.row.Size, limit)
 		results := make([]relay.Result, len(out.To))
 		for i, to := range out.To {
 			results[i] = relay.Result{To: to, Err: e, Reply: e.Error()}

@@ -136,50 +136,42 @@ func (m *memory) keep(ctx context.Context) {
 	all.Wait()
 }
 
-// smarthost is what is known of the smarthost; Known.At is zero if nothing is.
-func (m *memory) smarthost(address string) smtpServer {
+// known gives what of the memory has a name; zero where nothing is known.
+func known[T any](m *memory, facts map[string]T, name string) T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.smtp[address]
+	return facts[name]
 }
 
-func (m *memory) learnSmarthost(address string, learn func(*smtpServer)) {
+// learn changes what has a name, and has it kept under the key of its kind and name.
+func learn[T any](m *memory, facts map[string]T, kind, name string, change func(*T)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	known := m.smtp[address]
-	learn(&known)
-	m.smtp[address] = known
-	m.changed[keySMTP+address] = known
+	fact := facts[name]
+	change(&fact)
+	facts[name] = fact
+	m.changed[kind+name] = fact
+}
+
+// smarthost is what is known of the smarthost; Known.At is zero if nothing is.
+func (m *memory) smarthost(address string) smtpServer { return known(m, m.smtp, address) }
+
+func (m *memory) learnSmarthost(address string, change func(*smtpServer)) {
+	learn(m, m.smtp, keySMTP, address, change)
 }
 
 // mailServer is what is known of a server with boxes.
-func (m *memory) mailServer(address string) mailServer {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.pop3[address]
-}
+func (m *memory) mailServer(address string) mailServer { return known(m, m.pop3, address) }
 
-func (m *memory) learnMailServer(address string, learn func(*mailServer)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known := m.pop3[address]
-	learn(&known)
-	m.pop3[address] = known
-	m.changed[keyPOP3+address] = known
+func (m *memory) learnMailServer(address string, change func(*mailServer)) {
+	learn(m, m.pop3, keyPOP3, address, change)
 }
 
 // left is how an earlier call left a box.
-func (m *memory) left(account string) boxFacts {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.boxes[account]
-}
+func (m *memory) left(account string) boxFacts { return known(m, m.boxes, account) }
 
 func (m *memory) learnLeft(account string, left boxFacts) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.boxes[account] = left
-	m.changed[keyBox+account] = left
+	learn(m, m.boxes, keyBox, account, func(was *boxFacts) { *was = left })
 }
 
 // learnCall keeps what a call took, for the Forecast of the next.

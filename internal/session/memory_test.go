@@ -11,7 +11,6 @@ import (
 	"math"
 	"net"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,23 +26,8 @@ import (
 func secureOffice(t *testing.T, boxes map[string]isp.Box) *office {
 	t.Helper()
 	o := newOffice(t, boxes)
-	p, err := isp.New(isp.Options{Domain: "provider.example", TLS: isp.TLSImplicit, Boxes: boxes})
-	if err != nil {
-		t.Fatal(err)
-	}
-	services, err := p.ServeLoopback()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = services.Close() })
-	o.provider = p
-	o.line.dial = func(ctx context.Context, address string) (net.Conn, error) {
-		port := uint16(465)
-		if strings.HasPrefix(address, "pop.") {
-			port = 995
-		}
-		return new(net.Dialer).DialContext(ctx, "tcp", services.Addr(port))
-	}
+	o.meet(isp.Options{Domain: "provider.example", TLS: isp.TLSImplicit, Boxes: boxes}, 465, 995)
+	p := o.provider
 	config := func(host string) *tls.Config {
 		return &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host, RootCAs: p.RootCAs()}
 	}

@@ -125,13 +125,13 @@ func (g *gauge) lesson() lineFacts {
 	return f
 }
 
-// window is how many octets may be under way: what the line holds in a round trip, and in the time that it may have queued. A rate
-// that isn't known grows with what it lets through, because the window is always half as large again as what was seen to pass.
+// window is how many octets may be under way: what the line holds in a round trip, and in the time that it may have queued.
 func window(rate float64, wait time.Duration) int64 {
 	return min(max(int64(rate*wait.Seconds()), leastWindow), mostWindow)
 }
 
-// pullWindow is how many octets of mail may be asked for and not yet here.
+// pullWindow is how many octets of mail may be asked for and not yet here. A rate that isn't known grows with what it lets through,
+// because the window is always half as large again as what was seen to pass.
 func (g *gauge) pullWindow() int64 {
 	f := g.facts()
 	rate := f.Down

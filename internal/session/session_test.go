@@ -44,24 +44,8 @@ func newOffice(t *testing.T, boxes map[string]isp.Box) *office {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = q.Close() })
-	p, err := isp.New(isp.Options{Domain: "provider.example", TLS: isp.TLSNone, Boxes: boxes})
-	if err != nil {
-		t.Fatal(err)
-	}
-	services, err := p.ServeLoopback()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = services.Close() })
-	o := &office{t: t, queue: q, provider: p, line: newFakeLine("fake")}
-	o.line.dial = func(ctx context.Context, address string) (net.Conn, error) {
-		port := uint16(25)
-		if strings.HasPrefix(address, "pop.") {
-			port = 110
-		}
-		var d net.Dialer
-		return d.DialContext(ctx, "tcp", services.Addr(port))
-	}
+	o := &office{t: t, queue: q, line: newFakeLine("fake")}
+	o.meet(isp.Options{Domain: "provider.example", TLS: isp.TLSNone, Boxes: boxes}, 25, 110)
 	o.opt = Options{
 		Queue:     q,
 		Lines:     []Route{o.route(o.line)},
@@ -82,6 +66,29 @@ func newOffice(t *testing.T, boxes map[string]isp.Box) *office {
 		})
 	}
 	return o
+}
+
+// meet makes a provider on loopback that the line leads to: what is dialled under a name that begins with "pop." at its port
+// for boxes, all else at that for outgoing mail.
+func (o *office) meet(opt isp.Options, smtp, pop uint16) {
+	o.t.Helper()
+	p, err := isp.New(opt)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	services, err := p.ServeLoopback()
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(func() { _ = services.Close() })
+	o.provider = p
+	o.line.dial = func(ctx context.Context, address string) (net.Conn, error) {
+		port := smtp
+		if strings.HasPrefix(address, "pop.") {
+			port = pop
+		}
+		return new(net.Dialer).DialContext(ctx, "tcp", services.Addr(port))
+	}
 }
 
 func (o *office) route(l Line) Route {
