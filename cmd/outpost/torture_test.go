@@ -51,7 +51,7 @@ func TestTortureCut(t *testing.T) {
 	t.Logf("a session has %d octets; it is cut every %d", total, step)
 	var cuts, doubtful, twice atomic.Int64
 	t.Cleanup(func() {
-		t.Logf("%d cuts: %d left a message in doubt, %d of those reached the smarthost twice", cuts.Load(), doubtful.Load(), twice.Load())
+		t.Logf("%d cuts: %d messages were left in doubt, %d of those reached the smarthost twice", cuts.Load(), doubtful.Load(), twice.Load())
 	})
 	for at := int64(1); at <= total; at += step {
 		t.Run(strconv.FormatInt(at, 10), func(t *testing.T) {
