@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"outpost/internal/maildir"
 	"outpost/queue"
 	"outpost/spool"
 )
@@ -167,10 +168,10 @@ func (m *Mailroom) allFailed(msg queue.Message, names []string, err error) []res
 
 // deliverOne puts the message into one mailbox, unless it is there already.
 func (m *Mailroom) deliverOne(msg queue.Message, home string, body io.ReadSeeker) (string, error) {
-	box := mailbox{root: filepath.Join(m.opt.MailDir, home), step: m.opt.Step}
+	box := maildir.Dir{Root: filepath.Join(m.opt.MailDir, home), Step: m.opt.Step}
 	key := fileKey(msg, home)
 	if m.isSuspect(msg.ID) {
-		file, err := box.find(key)
+		file, err := box.Find(key)
 		if err != nil {
 			return "", fmt.Errorf("mailroom: look into the mailbox of %s: %w", home, err)
 		}
@@ -178,7 +179,7 @@ func (m *Mailroom) deliverOne(msg queue.Message, home string, body io.ReadSeeker
 			return file, nil
 		}
 	}
-	file, err := box.put(key+fileHost(m.opt.Hostname), func(w io.Writer) error {
+	file, err := box.Deliver(key+fileHost(m.opt.Hostname), func(w io.Writer) error {
 		return m.write(w, msg, home, body)
 	})
 	if err != nil {

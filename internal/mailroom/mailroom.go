@@ -11,7 +11,7 @@
 //  1. Run lists the queue's messages with a local recipient that is waiting: at the
 //     start, at each wake, and when the time for another try has come.
 //  2. Deliver writes the message into each recipient's Maildir: tmp/, fsync,
-//     rename into new/, fsync of new/ (see mailbox.put).
+//     rename into new/, fsync of new/ (see maildir.Dir.Deliver).
 //  3. One transaction of the queue then says which recipients have it.
 //
 // The invariant: each recipient gets a message exactly once, whatever happens between

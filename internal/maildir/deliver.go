@@ -1,4 +1,4 @@
-package mailroom
+package maildir
 
 import (
 	"bufio"
@@ -13,18 +13,23 @@ import (
 	"outpost/spool"
 )
 
-// mailbox is one Maildir: <root>/{tmp,new,cur}, its other folders as <root>/.Name
-// (Maildir++; maildirfolder files mark those, not the root).
-//
-// emersion/go-maildir is not used to deliver: it neither syncs nor names what it
-// writes by the message, and its files can be read by everybody. It reads the
-// result in the tests.
-type mailbox struct {
-	root string
-	step func(string) error
+// Dir is one Maildir++: Root/{tmp,new,cur}, its other folders as Root/.Name.
+type Dir struct {
+	Root string
+	// Step is called before each durable step ("create", "write", "fsync", "rename",
+	// "dirsync"); an error aborts there. For fault tests. nil: none.
+	Step func(string) error
 }
 
-// put writes one message and returns its name in new/. The order is what
+func (d Dir) step(name string) error {
+	if d.Step == nil {
+		return nil
+	}
+	return d.Step(name)
+}
+
+// Deliver writes one message and returns its name in new/. key begins the name, and is unique for ever in this mailbox. A Dir
+// that isn't there is made. The order is what
 // makes it survive a power cut, and be found whole or not at all:
 //
 //  1. tmp/<key> is created, after what an interrupted try may have left there;
@@ -34,14 +39,14 @@ type mailbox struct {
 //
 // rename, not link: a link left behind in tmp/ would be one file with the
 // delivered one.
-func (d mailbox) put(key string, write func(io.Writer) error) (string, error) {
-	tmp := filepath.Join(d.root, "tmp", key)
+func (d Dir) Deliver(key string, write func(io.Writer) error) (string, error) {
+	tmp := filepath.Join(d.Root, "tmp", key)
 	name, err := d.fill(tmp, key, write)
 	if err == nil {
 		err = d.step("rename")
 	}
 	if err == nil {
-		err = d.rename(tmp, filepath.Join(d.root, "new", name))
+		err = d.rename(tmp, filepath.Join(d.Root, "new", name))
 	}
 	if err != nil {
 		_ = os.Remove(tmp) // The error matters, not this one; the next try removes it too.
@@ -50,11 +55,11 @@ func (d mailbox) put(key string, write func(io.Writer) error) (string, error) {
 	if err := d.step("dirsync"); err != nil {
 		return "", err
 	}
-	return name, spool.SyncDir(filepath.Join(d.root, "new"))
+	return name, spool.SyncDir(filepath.Join(d.Root, "new"))
 }
 
 // rename shows the message. new/ may be missing where tmp/ is there.
-func (d mailbox) rename(tmp, final string) error {
+func (d Dir) rename(tmp, final string) error {
 	err := os.Rename(tmp, final)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := d.make(); err != nil {
@@ -66,7 +71,7 @@ func (d mailbox) rename(tmp, final string) error {
 }
 
 // fill writes tmp and tells the final name.
-func (d mailbox) fill(tmp, key string, write func(io.Writer) error) (string, error) {
+func (d Dir) fill(tmp, key string, write func(io.Writer) error) (string, error) {
 	f, err := d.create(tmp)
 	if err != nil {
 		return "", err
@@ -92,7 +97,7 @@ func (d mailbox) fill(tmp, key string, write func(io.Writer) error) (string, err
 }
 
 // create opens a new file, making the mailbox when it isn't there.
-func (d mailbox) create(tmp string) (*os.File, error) {
+func (d Dir) create(tmp string) (*os.File, error) {
 	if err := d.step("create"); err != nil {
 		return nil, err
 	}
@@ -111,26 +116,26 @@ func (d mailbox) create(tmp string) (*os.File, error) {
 
 // make creates what is missing of the mailbox, durably: a message that is synced in a
 // folder that isn't would be gone with it.
-func (d mailbox) make() error {
+func (d Dir) make() error {
 	for _, dir := range []string{"tmp", "new", "cur"} {
-		if err := spool.MakeDir(filepath.Join(d.root, dir)); err != nil {
+		if err := spool.MakeDir(filepath.Join(d.Root, dir)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// find looks for a message delivered earlier, by the beginning of its name: new/ before
+// Find looks for a message delivered earlier, by the beginning of its name: new/ before
 // cur/ and the inbox before other folders, the way readers move messages, so
 // that one on the move is not missed. What is found is synced, as the earlier try
 // may have died before that.
-func (d mailbox) find(key string) (string, error) {
+func (d Dir) Find(key string) (string, error) {
 	for _, sub := range []string{"new", "cur"} {
-		others, err := filepath.Glob(filepath.Join(escapeGlob(d.root), ".?*", sub))
+		others, err := filepath.Glob(filepath.Join(escapeGlob(d.Root), ".?*", sub))
 		if err != nil {
 			return "", err
 		}
-		for _, dir := range append([]string{filepath.Join(d.root, sub)}, others...) {
+		for _, dir := range append([]string{filepath.Join(d.Root, sub)}, others...) {
 			name, err := findIn(dir, key)
 			if err != nil {
 				return "", err

@@ -1,4 +1,4 @@
-package mailroom
+package maildir
 
 import "bufio"
 
