@@ -116,8 +116,8 @@ func (q *Queue) admit(m Message) (Message, error) {
 	if err := m.check(); err != nil {
 		return m, err
 	}
-	if m.allSent() {
-		return m, fmt.Errorf("%w: every recipient is sent already", ErrInvalid)
+	if m.done() {
+		return m, fmt.Errorf("%w: nothing is left to do for any recipient", ErrInvalid)
 	}
 	if m.UIDL != "" {
 		return m, checkSeenKey(m.Box, m.UIDL)

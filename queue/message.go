@@ -29,8 +29,10 @@ const (
 	Waiting State = "waiting" // to be tried
 	Sending State = "sending" // its content may be on the line now; see Recipient.Doubtful
 	Sent    State = "sent"    // accepted by the far end or delivered in the office: final
-	Failed  State = "failed"  // refused for good; the row stays until a person or a bounce ends it
+	Failed  State = "failed"  // refused for good; the row stays until it is Returned or a person ends it
 	Held    State = "held"    // waits for a person's decision
+	// Returned: failed, and whoever had to know of it was told: final.
+	Returned State = "returned"
 )
 
 // Origin says how a message came in.
@@ -39,12 +41,14 @@ type Origin string
 // The origins. There is no zero value.
 const (
 	Submitted Origin = "submitted" // by a mail program on the office network
-	Collected Origin = "collected" // pulled from a box; never sent out again
+	Collected Origin = "collected" // pulled from a box; sent out again only by a rule, see Recipient.By
+	Notice    Origin = "notice"    // written by us to somebody in the office; never sent out
 )
 
 // Recipient is one recipient of a message and how far it got.
 type Recipient struct {
-	// Addr is the address of a Remote recipient and the user's name of a Local one.
+	// Addr is the address of a Remote recipient, and of a Local one the place in the office
+	// (see package route).
 	Addr  string `json:"addr"`
 	Where Where  `json:"where"`
 	State State  `json:"state"`
@@ -59,6 +63,17 @@ type Recipient struct {
 	Doubtful bool `json:"doubtful,omitempty"`
 	// Call is the ledger ID of the call of the last attempt; 0 = none.
 	Call uint64 `json:"call,omitempty"`
+	// By is the rule that sends a Collected message out to this Remote recipient; ""
+	// elsewhere.
+	By string `json:"by,omitempty"`
+	// Notify is when the sender wants to be told (RFC 3461 §4.1): "NEVER", or some of
+	// SUCCESS, FAILURE and DELAY, with commas; "": he didn't say.
+	Notify string `json:"notify,omitempty"`
+	// Original is the recipient as the sender knows him (ORCPT, RFC 3461 §4.2), such as
+	// "rfc822;ann@clinic.example", decoded; "": not given.
+	Original string `json:"original,omitempty"`
+	// Delayed is when the sender was told that the message waits; zero = not yet.
+	Delayed time.Time `json:"delayed,omitzero"`
 }
 
 // Message is an envelope: what is known of a message besides its content.
@@ -86,6 +101,12 @@ type Message struct {
 	EightBit bool `json:"eight_bit,omitempty"`
 	// UTF8: SMTPUTF8 was asked for (RFC 6531 §3.4).
 	UTF8 bool `json:"utf8,omitempty"`
+	// EnvID and Return are the sender's for notifications (RFC 3461 §4.4, §4.3): a name for
+	// the envelope, decoded, and "FULL" or "HDRS"; "": not given.
+	EnvID  string `json:"envid,omitempty"`
+	Return string `json:"return,omitempty"`
+	// Route is why the message goes where it goes, a line for a person; "": nothing to say.
+	Route string `json:"route,omitempty"`
 }
 
 // Waits reports whether a recipient there is to be tried.
@@ -95,14 +116,15 @@ func (m *Message) Waits(w Where) bool {
 
 func (m *Message) ways() ways { return ways{local: m.Waits(Local), remote: m.Waits(Remote)} }
 
-func (m *Message) allSent() bool {
-	return !slices.ContainsFunc(m.To, func(r Recipient) bool { return r.State != Sent })
+// done says that nothing is left to do for any recipient.
+func (m *Message) done() bool {
+	return !slices.ContainsFunc(m.To, func(r Recipient) bool { return r.State != Sent && r.State != Returned })
 }
 
 // check refuses what must never be in a row: Add and Update both come by here.
 func (m *Message) check() error {
 	switch {
-	case m.Origin != Submitted && m.Origin != Collected:
+	case m.Origin != Submitted && m.Origin != Collected && m.Origin != Notice:
 		return fmt.Errorf("%w: origin is %q", ErrInvalid, m.Origin)
 	case len(m.To) == 0:
 		return fmt.Errorf("%w: no recipients", ErrInvalid)
@@ -122,7 +144,7 @@ func (m *Message) check() error {
 
 func (m *Message) checkRecipient(r *Recipient) error {
 	switch r.State {
-	case Waiting, Sending, Sent, Failed, Held:
+	case Waiting, Sending, Sent, Failed, Held, Returned:
 	default:
 		return fmt.Errorf("%w: recipient %q is in state %q", ErrInvalid, r.Addr, r.State)
 	}
@@ -131,7 +153,7 @@ func (m *Message) checkRecipient(r *Recipient) error {
 		return fmt.Errorf("%w: recipient %q is neither local nor remote but %q", ErrInvalid, r.Addr, r.Where)
 	case r.Addr == "" || !utf8.ValidString(r.Addr):
 		return fmt.Errorf("%w: recipient %q is empty or not UTF-8", ErrInvalid, r.Addr)
-	case r.Where == Remote && m.Origin == Collected:
+	case r.Where == Remote && m.Origin != Submitted && (m.Origin == Notice || r.By == ""):
 		return fmt.Errorf("%w: recipient %s", ErrRelay, r.Addr)
 	}
 	return nil

@@ -61,8 +61,9 @@ var (
 	// message is, or was, kept under that name: it is safe to delete it from the
 	// box.
 	ErrSeen = errors.New("already collected")
-	// ErrRelay: a collected message may not have a Remote recipient.
-	ErrRelay = errors.New("collected mail is not relayed out")
+	// ErrRelay: a collected message may not have a Remote recipient that no rule names
+	// (Recipient.By), a notice may have none.
+	ErrRelay = errors.New("such mail is not relayed out")
 	// ErrInvalid: what was asked for makes no sense, and never will.
 	ErrInvalid = errors.New("invalid")
 	// ErrClosed: the queue is closed.

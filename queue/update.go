@@ -34,7 +34,7 @@ func (q *Queue) Update(ctx context.Context, id spool.ID, change func(*Message) e
 			return nil, err
 		}
 		now = m.ways()
-		if gone = m.allSent(); gone {
+		if gone = m.done(); gone {
 			return func() error { return bucketMessages.in(tx).Delete([]byte(id)) }, nil
 		}
 		return store(tx, &m)
