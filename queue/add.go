@@ -38,7 +38,18 @@ import (
 // ErrRelay, ErrInvalid; spool.ErrFull; the reader's own, wrapped; ctx's, when it
 // ended before step 6 began. After any error the message isn't kept, except when
 // the commit itself failed: then it may be there, and is whole if it is.
+//
+// Of a collected message with Copies, those recipients are passed over who have a copy. If
+// that is all of them, it is ErrCopy: nothing is kept but the fact that the UIDL was seen, which
+// is durable as with ErrSeen.
+//
+// AddWith does something else in step 6 too.
 func (q *Queue) Add(ctx context.Context, m Message, body io.Reader) (Message, error) {
+	return q.AddWith(ctx, m, body)
+}
+
+// AddWith is Add with what belongs into the same transaction.
+func (q *Queue) AddWith(ctx context.Context, m Message, body io.Reader, also ...Also) (Message, error) {
 	if _, err := q.admit(m); err != nil {
 		return Message{}, fmt.Errorf("queue: add: %w", err)
 	}
@@ -47,7 +58,7 @@ func (q *Queue) Add(ctx context.Context, m Message, body io.Reader) (Message, er
 		return Message{}, err
 	}
 	defer s.Drop()
-	return s.Add(ctx, m) // 3 to 7
+	return s.Add(ctx, m, also...) // 3 to 7
 }
 
 // Staged is a body that has come in and isn't kept yet: steps 1 and 2 are done.
@@ -72,11 +83,18 @@ func (q *Queue) Stage(ctx context.Context, body io.Reader) (*Staged, error) {
 	return &Staged{q: q, w: w}, nil
 }
 
+// Body reads what came in, from its beginning. It may be called before Add only, and
+// what it returned must not be used after that.
+func (s *Staged) Body() io.ReadSeeker { return s.w.Reader() }
+
+// Size is the body's length in octets.
+func (s *Staged) Size() int64 { return s.w.Size() }
+
 // Drop gives the body up. After Add it does nothing.
 func (s *Staged) Drop() { s.w.Abort() }
 
 // Add keeps the body as the message m: steps 3 to 7, and the promise, of Queue.Add.
-func (s *Staged) Add(ctx context.Context, m Message) (Message, error) {
+func (s *Staged) Add(ctx context.Context, m Message, also ...Also) (Message, error) {
 	q := s.q
 	m, err := q.admit(m)
 	if err != nil {
@@ -87,12 +105,23 @@ func (s *Staged) Add(ctx context.Context, m Message) (Message, error) {
 		return Message{}, fmt.Errorf("queue: add: %w", err)
 	}
 	m.ID, m.Size = s.w.ID(), s.w.Size()
-	err = q.change(ctx, "add", func(tx *bbolt.Tx) (func() error, error) { // 6
-		return insert(tx, m)
-	})
+	copied := false
+	insert := func(tx *bbolt.Tx) (write func() error, err error) {
+		write, copied, err = q.insert(tx, &m)
+		return write, err
+	}
+	err = q.change(ctx, "add", together(insert, also)) // 6
+	if err == nil && copied {
+		err = fmt.Errorf("queue: add: %w", ErrCopy)
+	}
 	if err != nil {
 		q.unmake(m.ID)
 		return Message{}, err
+	}
+	for _, a := range also {
+		if a.after != nil {
+			a.after(q)
+		}
 	}
 	q.countArrivals(ways{}, m.ways())
 	if q.opt.OnAdd != nil {
@@ -125,23 +154,42 @@ func (q *Queue) admit(m Message) (Message, error) {
 	return m, nil
 }
 
-// insert decides step 6.
-func insert(tx *bbolt.Tx, m Message) (func() error, error) {
+// insert decides step 6. copied says that everybody has a copy, so that only the UIDL is
+// noted.
+func (q *Queue) insert(tx *bbolt.Tx, m *Message) (write func() error, copied bool, err error) {
 	if m.UIDL != "" && isSeen(tx, m.Box, m.UIDL) {
-		return nil, ErrSeen
+		return nil, false, ErrSeen
 	}
-	put, err := store(tx, &m)
-	if err != nil {
-		return nil, err
+	var writes []func() error
+	if m.Copies != "" {
+		remember, fresh, err := q.passCopies(tx, m)
+		if err != nil {
+			return nil, false, err
+		}
+		if copied = !fresh; fresh {
+			writes = append(writes, remember)
+		}
+	}
+	if !copied {
+		put, err := store(tx, m)
+		if err != nil {
+			return nil, false, err
+		}
+		writes = append(writes, put)
+	}
+	if m.UIDL != "" {
+		writes = append(writes, func() error {
+			return errors.Join(bucketHolds.in(tx).Delete(holdKey(m.Box, m.UIDL)), markSeen(tx, m.Box, m.UIDL, seenOf(m)))
+		})
 	}
 	return func() error {
-		if m.UIDL != "" {
-			if err := markSeen(tx, m.Box, m.UIDL, m.Received); err != nil {
+		for _, write := range writes {
+			if err := write(); err != nil {
 				return err
 			}
 		}
-		return put()
-	}, nil
+		return nil
+	}, copied, nil
 }
 
 // unmake removes the body of a message that wasn't committed. A commit that

@@ -15,8 +15,8 @@ import (
 
 // formatVersion is the layout that this program reads and writes. It grows when
 // an older program would misread what a newer one wrote; a new field that may be
-// passed over is not such a case.
-const formatVersion = 1
+// passed over is not such a case. 2: what was seen has more than its time; copies and holds.
+const formatVersion = 2
 
 // bucket names a top-level bucket. All of them exist once makeFormat has run.
 type bucket string
@@ -25,7 +25,10 @@ const (
 	bucketMeta       bucket = "meta"       // "version" -> decimal format version
 	bucketMessages   bucket = "messages"   // spool.ID -> Message, JSON
 	bucketDamaged    bucket = "damaged"    // spool.ID -> a row that can't be read, as it was
-	bucketSeen       bucket = "seen"       // box -> bucket of UIDL -> time first seen, RFC 3339
+	bucketSeen       bucket = "seen"       // box -> bucket of UIDL -> Seen, JSON; in format 1 its time, RFC 3339
+	bucketHolds      bucket = "holds"      // box, NUL, UIDL -> Hold, JSON
+	bucketCopies     bucket = "copies"     // hash of Message.Copies -> 8 octets of time, copies as JSON
+	bucketCopyAges   bucket = "copy ages"  // 8 octets of time (nanoseconds, big-endian), hash -> nothing
 	bucketCalls      bucket = "calls"      // call ID, 8 octets big-endian -> Call, JSON
 	bucketUnfinished bucket = "unfinished" // call ID -> nothing: those without an end
 	bucketMemory     bucket = "memory"     // key -> value, as the caller gave it
@@ -87,16 +90,32 @@ func checkFormat(db *bbolt.DB) (fresh bool, err error) {
 // makeFormat makes all buckets and the version in one transaction, and fsyncs
 // the entry of the new file in its folder, which bolt leaves to us.
 func makeFormat(db *bbolt.DB) error {
-	err := db.Update(func(tx *bbolt.Tx) error {
-		for _, b := range []bucket{bucketMeta, bucketMessages, bucketDamaged, bucketSeen, bucketCalls, bucketUnfinished, bucketMemory} {
-			if _, err := tx.CreateBucketIfNotExists([]byte(b)); err != nil {
-				return err
-			}
-		}
-		return bucketMeta.in(tx).Put([]byte("version"), []byte(strconv.Itoa(formatVersion)))
-	})
-	if err != nil {
+	if err := db.Update(makeBuckets); err != nil {
 		return err
 	}
 	return spool.SyncDir(filepath.Dir(db.Path()))
+}
+
+func makeBuckets(tx *bbolt.Tx) error {
+	for _, b := range []bucket{bucketMeta, bucketMessages, bucketDamaged, bucketSeen, bucketHolds, bucketCopies, bucketCopyAges,
+		bucketCalls, bucketUnfinished, bucketMemory} {
+		if _, err := tx.CreateBucketIfNotExists([]byte(b)); err != nil {
+			return err
+		}
+	}
+	return bucketMeta.in(tx).Put([]byte("version"), []byte(strconv.Itoa(formatVersion)))
+}
+
+// upgrade brings an older format up to this one: buckets are missing, and what was seen is
+// read in either form.
+func upgrade(db *bbolt.DB) error {
+	current := false
+	err := db.View(func(tx *bbolt.Tx) error {
+		current = string(bucketMeta.in(tx).Get([]byte("version"))) == strconv.Itoa(formatVersion)
+		return nil
+	})
+	if err != nil || current {
+		return err
+	}
+	return db.Update(makeBuckets)
 }

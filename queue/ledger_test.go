@@ -84,7 +84,9 @@ func TestSeen(t *testing.T) {
 	clock := now
 	q := open(t, dir, Options{Now: func() time.Time { return clock }})
 	raw := "8-bit\xff" // UIDLs are kept octet for octet
-	add(t, q, collected(raw), "body")
+	m := collected(raw)
+	m.Print = "print"
+	m = add(t, q, m, "body")
 	clock = now.Add(time.Hour)
 	for _, uidls := range [][]string{{"a", "b"}, {"a", raw}, nil} {
 		if err := q.MarkSeen(t.Context(), "box", uidls); err != nil {
@@ -94,7 +96,7 @@ func TestSeen(t *testing.T) {
 	}
 	shut(t, q)
 	q = open(t, dir, Options{})
-	want := map[string]time.Time{raw: now, "a": now.Add(time.Hour), "b": now.Add(time.Hour)}
+	want := map[string]Seen{raw: {At: now, ID: m.ID, Size: 4, Print: "print"}, "a": {At: now.Add(time.Hour)}, "b": {At: now.Add(time.Hour)}}
 	if got, err := q.Seen("box"); err != nil || !maps.Equal(got, want) {
 		t.Errorf("got %v, %v; want %v", got, err, want)
 	}

@@ -91,6 +91,12 @@ type Message struct {
 	// them exactly.
 	Box  string `json:"box,omitempty"`
 	UIDL string `json:"uidl,omitempty"`
+	// Print identifies a Collected message by its header, should its box be numbered anew; "":
+	// it has nothing that could. It is kept with the UIDL.
+	Print string `json:"print,omitempty"`
+	// Copies is the same text for all copies of a Collected message, whatever box they came
+	// through: each local recipient gets one of them. "": it is nobody's copy.
+	Copies string `json:"copies,omitempty"`
 	// Received is when we got it, in UTC. Set by Add when zero.
 	Received time.Time `json:"received"`
 	// User is who submitted it, "" = not authenticated; Client is the client's
@@ -128,8 +134,8 @@ func (m *Message) check() error {
 		return fmt.Errorf("%w: origin is %q", ErrInvalid, m.Origin)
 	case len(m.To) == 0:
 		return fmt.Errorf("%w: no recipients", ErrInvalid)
-	case m.UIDL != "" && m.Origin != Collected:
-		return fmt.Errorf("%w: only collected mail has a UIDL", ErrInvalid)
+	case (m.UIDL != "" || m.Copies != "") && m.Origin != Collected:
+		return fmt.Errorf("%w: only collected mail has a UIDL or copies", ErrInvalid)
 	case !utf8.ValidString(m.From):
 		// JSON would change it without a word. Addresses are ASCII or UTF-8: RFC 6531 §3.3.
 		return fmt.Errorf("%w: sender %q is not UTF-8", ErrInvalid, m.From)

@@ -61,6 +61,9 @@ var (
 	// message is, or was, kept under that name: it is safe to delete it from the
 	// box.
 	ErrSeen = errors.New("already collected")
+	// ErrCopy: every recipient of a collected message has a copy of it from another box. Its
+	// UIDL is marked as seen: it is safe to delete it from the box.
+	ErrCopy = errors.New("everybody has a copy already")
 	// ErrRelay: a collected message may not have a Remote recipient that no rule names
 	// (Recipient.By), a notice may have none.
 	ErrRelay = errors.New("such mail is not relayed out")
@@ -103,6 +106,7 @@ type Queue struct {
 	opt       Options
 	committer *committer
 	arrivals  struct{ local, remote atomic.Uint64 }
+	copies    int // rows of that bucket, about; the committer's
 }
 
 // Open opens the queue in dir and makes it where it is missing. It waits a
@@ -147,7 +151,13 @@ func (q *Queue) start(dir string) error {
 		err = q.begin()
 	}
 	if err == nil {
+		err = upgrade(q.db)
+	}
+	if err == nil {
 		err = q.recover()
+	}
+	if err == nil {
+		err = q.countCopies()
 	}
 	if err != nil {
 		return fmt.Errorf("queue: start: %w", err)

@@ -285,7 +285,7 @@ func TestFormat(t *testing.T) {
 		want   error
 		words  string
 	}{
-		"newer":      {version("2"), ErrNewer, "run the newer program"},
+		"newer":      {version("3"), ErrNewer, "run the newer program"},
 		"no number":  {version("x"), ErrCorrupt, "version"},
 		"no version": {version(""), ErrCorrupt, "version"},
 		"foreign": {func(tx *bbolt.Tx) error {

@@ -16,36 +16,50 @@ import (
 // must not call the queue. What can't change is put back: ID, Size, Origin, Box,
 // UIDL, Received.
 //
-// When every recipient is Sent the message is done: its row goes with the same
+// When every recipient is Sent or Returned the message is done: its row goes with the same
 // transaction, and then its body. A stop between the two leaves a body without a
 // row, which the next Open sweeps; the other order could leave a row without a
 // body. Errors: ErrNotFound, ErrRelay, ErrInvalid, spool.ErrFull, and ctx's when
 // it ended before the transaction began.
 func (q *Queue) Update(ctx context.Context, id spool.ID, change func(*Message) error) error {
-	var gone bool
-	var before, now ways
-	err := q.change(ctx, "update", func(tx *bbolt.Tx) (func() error, error) {
-		m, err := load(tx, id)
-		if err != nil {
-			return nil, err
-		}
-		before = m.ways()
-		if err := alter(&m, change); err != nil {
-			return nil, err
-		}
-		now = m.ways()
-		if gone = m.done(); gone {
-			return func() error { return bucketMessages.in(tx).Delete([]byte(id)) }, nil
-		}
-		return store(tx, &m)
-	})
+	u := &update{id: id, change: change}
+	err := q.change(ctx, "update", u.decide)
 	if err == nil {
-		q.countArrivals(before, now)
-		if gone {
-			q.discard(id)
-		}
+		u.committed(q)
 	}
 	return err
+}
+
+// update is one change of a message.
+type update struct {
+	id          spool.ID
+	change      func(*Message) error
+	gone        bool // nothing is left to do, so the row goes
+	before, now ways
+}
+
+func (u *update) decide(tx *bbolt.Tx) (func() error, error) {
+	m, err := load(tx, u.id)
+	if err != nil {
+		return nil, err
+	}
+	u.before = m.ways()
+	if err := alter(&m, u.change); err != nil {
+		return nil, err
+	}
+	u.now = m.ways()
+	if u.gone = m.done(); u.gone {
+		return func() error { return bucketMessages.in(tx).Delete([]byte(u.id)) }, nil
+	}
+	return store(tx, &m)
+}
+
+// committed is what follows.
+func (u *update) committed(q *Queue) {
+	q.countArrivals(u.before, u.now)
+	if u.gone {
+		q.discard(u.id)
+	}
 }
 
 func alter(m *Message, change func(*Message) error) error {

@@ -46,7 +46,7 @@ func (s *Spool) Create() (*Writer, error) {
 		return nil, err
 	}
 	id := s.newID()
-	f, err := os.OpenFile(s.tmp(id), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(s.tmp(id), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, wrapFull(err)
 	}
@@ -58,6 +58,10 @@ func (w *Writer) ID() ID { return w.id }
 
 // Size is the number of octets written so far.
 func (w *Writer) Size() int64 { return w.size }
+
+// Reader reads what was written so far, from its beginning. It must not be used after
+// Commit or Abort.
+func (w *Writer) Reader() io.ReadSeeker { return io.NewSectionReader(w.f, 0, w.size) }
 
 // Write adds to the body, without a buffer. After an error the body can only be
 // aborted. ErrFull when the disk fills or falls under the floor on the way.

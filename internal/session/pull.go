@@ -116,7 +116,12 @@ type boxStore struct {
 
 // Seen gives what was collected from the box.
 func (b *boxStore) Seen() (map[string]time.Time, error) {
-	return b.call.s.opt.Queue.Seen(b.box.Account)
+	seen, err := b.call.s.opt.Queue.Seen(b.box.Account)
+	times := make(map[string]time.Time, len(seen))
+	for uidl, s := range seen {
+		times[uidl] = s.At
+	}
+	return times, err
 }
 
 // Forget drops what the box no longer has.

@@ -1,0 +1,143 @@
+package queue
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// Hold is a message that stays at the provider, in its box, until a person lets it come.
+type Hold struct {
+	// ID is what people call it: 8 letters and digits made of Box and UIDL, so it is the same
+	// whenever the message is met. Set by HoldID.
+	ID string `json:"id"`
+	// Box and UIDL are as in Message.
+	Box  string `json:"box"`
+	UIDL string `json:"uidl"`
+	// Size is what the server says, in octets, seldom exact.
+	Size int64 `json:"size"`
+	// Since is when it was first met.
+	Since time.Time `json:"since"`
+	// To are the places in the office that it is for, and that got a note.
+	To []string `json:"to"`
+	// From, Subject and Date are of its header, for people.
+	From    string `json:"from,omitempty"`
+	Subject string `json:"subject,omitempty"`
+	Date    string `json:"date,omitempty"`
+	// Released is when a person, By, let it come; zero: not yet. It comes with the next call.
+	Released time.Time `json:"released,omitzero"`
+	By       string    `json:"by,omitempty"`
+}
+
+// HoldID is the ID of a message that is held: 40 bits, of which one office never has
+// enough for two to be the same.
+func HoldID(box, uidl string) string {
+	sum := sha256.Sum256([]byte(box + "\x00" + uidl))
+	bits, id := binary.BigEndian.Uint64(sum[:8]), make([]byte, 8)
+	const alphabet = "0123456789abcdefghjkmnpqrstvwxyz" // as in spool.ID: it is read aloud
+	for i := range id {
+		id[i] = alphabet[bits&31]
+		bits >>= 5
+	}
+	return string(id)
+}
+
+// Holds lists what is held at the provider, by box and UIDL.
+func (q *Queue) Holds() ([]Hold, error) {
+	var list []Hold
+	err := q.view(func(tx *bbolt.Tx) error {
+		return bucketHolds.in(tx).ForEach(func(_, row []byte) error {
+			h, err := decodeHold(row)
+			list = append(list, h)
+			return err
+		})
+	})
+	return list, err
+}
+
+// Release lets a held message come with the next call. Who is released already stays as he
+// is. ErrNotFound when there is none of that ID.
+func (q *Queue) Release(ctx context.Context, id, by string) (Hold, error) {
+	now := q.opt.Now().Round(0).UTC()
+	var h Hold
+	err := q.change(ctx, "release", func(tx *bbolt.Tx) (func() error, error) {
+		var found bool
+		err := bucketHolds.in(tx).ForEach(func(_, row []byte) error {
+			one, err := decodeHold(row)
+			if one.ID == id && err == nil {
+				h, found = one, true
+			}
+			return err
+		})
+		switch {
+		case err != nil:
+			return nil, err
+		case !found:
+			return nil, fmt.Errorf("held message %.40q: %w", id, ErrNotFound)
+		case !h.Released.IsZero():
+			return nil, nil
+		}
+		h.Released, h.By = now, by
+		return writeHold(tx, h)
+	})
+	return h, err
+}
+
+// DropHolds forgets messages of a box that are no longer held: the provider has them no
+// more.
+func (q *Queue) DropHolds(ctx context.Context, box string, uidls []string) error {
+	return q.change(ctx, "drop holds", func(tx *bbolt.Tx) (func() error, error) {
+		if len(uidls) == 0 {
+			return nil, nil
+		}
+		return func() error {
+			for _, uidl := range uidls {
+				if err := bucketHolds.in(tx).Delete(holdKey(box, uidl)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil
+	})
+}
+
+// putHold decides WithHold.
+func putHold(tx *bbolt.Tx, h Hold) (func() error, error) {
+	if err := checkSeenKey(h.Box, h.UIDL); err != nil {
+		return nil, err
+	}
+	h.ID = HoldID(h.Box, h.UIDL)
+	if row := bucketHolds.in(tx).Get(holdKey(h.Box, h.UIDL)); row != nil {
+		old, err := decodeHold(row)
+		if err != nil {
+			return nil, err
+		}
+		h.Since, h.Released, h.By = old.Since, old.Released, old.By
+	}
+	return writeHold(tx, h)
+}
+
+func writeHold(tx *bbolt.Tx, h Hold) (func() error, error) {
+	row, err := json.Marshal(h)
+	if err != nil {
+		return nil, errors.Join(ErrInvalid, err)
+	}
+	return func() error { return bucketHolds.in(tx).Put(holdKey(h.Box, h.UIDL), row) }, nil
+}
+
+// holdKey can't be another box's: a name has no NUL.
+func holdKey(box, uidl string) []byte { return []byte(box + "\x00" + uidl) }
+
+func decodeHold(row []byte) (Hold, error) {
+	var h Hold
+	if err := json.Unmarshal(row, &h); err != nil {
+		return h, fmt.Errorf("queue: the row of a held message is %w: %w", ErrCorrupt, err)
+	}
+	return h, nil
+}

@@ -1,0 +1,218 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// A report and the fact that the sender was told are one.
+func TestAddWithUpdate(t *testing.T) {
+	dir := t.TempDir()
+	fail := false
+	q := open(t, dir, Options{Step: func(step string) error {
+		if fail && step == StepCommit {
+			return errors.New("power cut")
+		}
+		return nil
+	}})
+	failed := submitted("x@far.example")
+	failed.To[0].State = Failed
+	failed = add(t, q, failed, "lost letter")
+	report := Message{Origin: Notice, To: []Recipient{{Addr: "ann", Where: Local}}}
+	told := WithUpdate(failed.ID, func(m *Message) error {
+		m.To[0].State = Returned
+		return nil
+	})
+	fail = true
+	if _, err := q.AddWith(t.Context(), report, strings.NewReader("report"), told); err == nil {
+		t.Fatal("a transaction that failed is reported as kept")
+	}
+	fail = false
+	if list := list(t, q); len(list) != 1 || list[0].To[0].State != Failed || len(bodies(t, dir)) != 1 {
+		t.Fatalf("after a failed commit: %+v, %v", list, bodies(t, dir))
+	}
+	if _, err := q.AddWith(t.Context(), report, strings.NewReader("report"), told); err != nil {
+		t.Fatal(err)
+	}
+	if list := list(t, q); len(list) != 1 || list[0].Origin != Notice || len(bodies(t, dir)) != 1 {
+		t.Errorf("told, and yet: %+v, %v", list, bodies(t, dir))
+	}
+	// A second report about the same is refused as a whole: the message has gone.
+	if _, err := q.AddWith(t.Context(), report, strings.NewReader("again"), told); !errors.Is(err, ErrNotFound) || len(list(t, q)) != 1 {
+		t.Errorf("a report about what is gone: %v", err)
+	}
+}
+
+// Mail of ours and collected mail never go out by mistake.
+func TestWhatMayGoOut(t *testing.T) {
+	q := open(t, t.TempDir(), Options{})
+	for name, c := range map[string]struct {
+		m    Message
+		want error
+	}{
+		"collected":         {Message{Origin: Collected, To: []Recipient{{Addr: "x@far.example", Where: Remote}}}, ErrRelay},
+		"collected by rule": {Message{Origin: Collected, To: []Recipient{{Addr: "x@far.example", Where: Remote, By: "on"}}}, nil},
+		"notice":            {Message{Origin: Notice, To: []Recipient{{Addr: "x@far.example", Where: Remote, By: "on"}}}, ErrRelay},
+	} {
+		if _, err := q.Add(t.Context(), c.m, strings.NewReader("body")); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// copyOf is a message that came through a box, one of several copies.
+func copyOf(uidl, text string, to ...string) Message {
+	m := Message{Origin: Collected, Box: "box", UIDL: uidl, Copies: text}
+	for _, name := range to {
+		m.To = append(m.To, Recipient{Addr: name, Where: Local})
+	}
+	return m
+}
+
+func TestCopies(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir, Options{})
+	first := add(t, q, copyOf("1", "m", "ann", "ben"), "body")
+	// The second is new to one of its two.
+	second := add(t, q, copyOf("2", "m", "ben", "cem"), "body")
+	if second.To[0].State != Sent || second.To[1].State != Waiting {
+		t.Errorf("the second copy: %+v", second.To)
+	}
+	// The third is new to nobody: it is seen, and nothing else. So it is after a restart.
+	for i := range 2 {
+		uidl := fmt.Sprint("3", i)
+		if _, err := q.Add(t.Context(), copyOf(uidl, "m", "ann", "cem"), strings.NewReader("body")); !errors.Is(err, ErrCopy) {
+			t.Errorf("a copy that nobody needs: %v", err)
+		}
+		if seen, err := q.Seen("box"); err != nil || seen[uidl].At.IsZero() {
+			t.Errorf("the copy's UIDL was not noted: %v, %v", seen, err)
+		}
+		shut(t, q)
+		q = open(t, dir, Options{})
+	}
+	if got := list(t, q); len(got) != 2 || got[0].ID != first.ID || len(bodies(t, dir)) != 2 {
+		t.Errorf("kept: %+v", got)
+	}
+	add(t, q, copyOf("4", "another", "ann"), "body")
+}
+
+// What is remembered of copies is bounded, by age and by number.
+func TestCopiesAreForgotten(t *testing.T) {
+	clock := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	q := open(t, t.TempDir(), Options{Now: func() time.Time { return clock }})
+	count := func() (n, ages int) {
+		_ = q.view(func(tx *bbolt.Tx) error {
+			n, ages = bucketCopies.in(tx).Stats().KeyN, bucketCopyAges.in(tx).Stats().KeyN
+			return nil
+		})
+		return n, ages
+	}
+	add(t, q, copyOf("1", "old", "ann"), "body")
+	clock = clock.Add(copiesLast / 2)
+	add(t, q, copyOf("2", "young", "ann"), "body")
+	add(t, q, copyOf("3", "young", "ben"), "body")
+	clock = clock.Add(copiesLast / 2)
+	add(t, q, copyOf("4", "new", "ann"), "body")
+	if n, ages := count(); n != 2 || ages != 2 || q.copies != 2 {
+		t.Errorf("%d rows, %d ages, %d counted; want the young and the new", n, ages, q.copies)
+	}
+	q.copies = copiesMost // as if there were as many
+	add(t, q, copyOf("5", "newer", "ann"), "body")
+	if n, ages := count(); n != 2 || ages != 2 {
+		t.Errorf("%d rows, %d ages: no room was made", n, ages)
+	}
+}
+
+func TestHolds(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir, Options{})
+	h := Hold{Box: "box", UIDL: "big", Size: 9e6, Since: time.Unix(1000, 0).UTC(), To: []string{"ann"}, Subject: "photos"}
+	note := func() Message { return Message{Origin: Notice, To: []Recipient{{Addr: "ann", Where: Local}}} }
+	if _, err := q.AddWith(t.Context(), note(), strings.NewReader("note"), WithHold(h)); err != nil {
+		t.Fatal(err)
+	}
+	held, err := q.Holds()
+	if err != nil || len(held) != 1 || held[0].ID != HoldID("box", "big") || held[0].Subject != "photos" {
+		t.Fatalf("%+v, %v", held, err)
+	}
+	if _, err := q.Release(t.Context(), "nothing", "ann"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("release of what isn't held: %v", err)
+	}
+	released, err := q.Release(t.Context(), held[0].ID, "ann")
+	if err != nil || released.Released.IsZero() || released.By != "ann" {
+		t.Errorf("%+v, %v", released, err)
+	}
+	if again, err := q.Release(t.Context(), held[0].ID, "ben"); err != nil || again.By != "ann" {
+		t.Errorf("a second release: %+v, %v", again, err)
+	}
+	// Met again, it is still released; collected, it is held no more.
+	if _, err := q.AddWith(t.Context(), note(), strings.NewReader("note"), WithHold(h)); err != nil {
+		t.Fatal(err)
+	}
+	shut(t, q)
+	q = open(t, dir, Options{})
+	if held, err := q.Holds(); err != nil || len(held) != 1 || held[0].By != "ann" {
+		t.Errorf("met again: %+v, %v", held, err)
+	}
+	add(t, q, collected("big"), "photos")
+	if held, err := q.Holds(); err != nil || len(held) != 0 {
+		t.Errorf("held after it was collected: %+v, %v", held, err)
+	}
+	if _, err := q.AddWith(t.Context(), note(), strings.NewReader("note"), WithHold(h)); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.DropHolds(t.Context(), "box", []string{"big", "never heard of"}); err != nil {
+		t.Fatal(err)
+	}
+	if held, _ := q.Holds(); len(held) != 0 {
+		t.Errorf("dropped, and yet: %+v", held)
+	}
+}
+
+// A provider numbers its box anew, with old names among the new ones.
+func TestRename(t *testing.T) {
+	q := open(t, t.TempDir(), Options{})
+	a, b := add(t, q, collected("a"), "1"), add(t, q, collected("b"), "2")
+	if err := q.Rename(t.Context(), "box", map[string]string{"a": "b", "b": "c", "x": "y"}); err != nil {
+		t.Fatal(err)
+	}
+	seen, err := q.Seen("box")
+	if err != nil || len(seen) != 2 || seen["b"].ID != a.ID || seen["c"].ID != b.ID {
+		t.Errorf("%+v, %v", seen, err)
+	}
+}
+
+// A database of format 1 gets what it lacks, and keeps what it has.
+func TestUpgrade(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir, Options{})
+	add(t, q, collected("new"), "body")
+	at := time.Date(2025, 5, 4, 3, 2, 1, 0, time.UTC)
+	err := q.db.Update(func(tx *bbolt.Tx) error {
+		old, _ := at.MarshalText()
+		return errors.Join(
+			tx.DeleteBucket([]byte(bucketHolds)), tx.DeleteBucket([]byte(bucketCopies)), tx.DeleteBucket([]byte(bucketCopyAges)),
+			bucketSeen.in(tx).Bucket([]byte("box")).Put([]byte("old"), old),
+			bucketMeta.in(tx).Put([]byte("version"), []byte("1")))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut(t, q)
+	q = open(t, dir, Options{})
+	seen, err := q.Seen("box")
+	if err != nil || !slices.Equal(slices.Sorted(maps.Keys(seen)), []string{"new", "old"}) || !seen["old"].At.Equal(at) {
+		t.Errorf("%+v, %v", seen, err)
+	}
+	add(t, q, copyOf("1", "m", "ann"), "body")
+	if len(list(t, q)) != 2 {
+		t.Error("mail was lost by the upgrade")
+	}
+}
