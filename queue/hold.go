@@ -33,6 +33,9 @@ type Hold struct {
 	// Released is when a person, By, let it come; zero: not yet. It comes with the next call.
 	Released time.Time `json:"released,omitzero"`
 	By       string    `json:"by,omitempty"`
+	// Dropped is when a person, By, or the office's rule gave it up: the next call deletes it at the provider. Zero:
+	// nobody did.
+	Dropped time.Time `json:"dropped,omitzero"`
 }
 
 // HoldID is the ID of a message that is held: 40 bits, of which one office never has
@@ -61,29 +64,37 @@ func (q *Queue) Holds() ([]Hold, error) {
 	return list, err
 }
 
-// Release lets a held message come with the next call. Who is released already stays as he
-// is. ErrNotFound when there is none of that ID.
+// Release lets a held message come with the next call, whatever was decided before.
+// ErrNotFound when there is none of that ID.
 func (q *Queue) Release(ctx context.Context, id, by string) (Hold, error) {
+	return q.decideHold(ctx, id, func(h *Hold, now time.Time) { h.Released, h.Dropped, h.By = now, time.Time{}, by })
+}
+
+// GiveUp has a held message deleted at the provider in the next call. ErrNotFound is as with
+// Release.
+func (q *Queue) GiveUp(ctx context.Context, id, by string) (Hold, error) {
+	return q.decideHold(ctx, id, func(h *Hold, now time.Time) { h.Released, h.Dropped, h.By = time.Time{}, now, by })
+}
+
+func (q *Queue) decideHold(ctx context.Context, id string, decide func(h *Hold, now time.Time)) (Hold, error) {
 	now := q.opt.Now().Round(0).UTC()
 	var h Hold
-	err := q.change(ctx, "release", func(tx *bbolt.Tx) (func() error, error) {
-		var found bool
+	err := q.change(ctx, "held message", func(tx *bbolt.Tx) (func() error, error) {
+		found := false
 		err := bucketHolds.in(tx).ForEach(func(_, row []byte) error {
 			one, err := decodeHold(row)
-			if one.ID == id && err == nil {
+			if err == nil && one.ID == id {
 				h, found = one, true
 			}
 			return err
 		})
-		switch {
-		case err != nil:
-			return nil, err
-		case !found:
-			return nil, fmt.Errorf("held message %.40q: %w", id, ErrNotFound)
-		case !h.Released.IsZero():
-			return nil, nil
+		if err == nil && !found {
+			err = fmt.Errorf("%.40q: %w", id, ErrNotFound)
 		}
-		h.Released, h.By = now, by
+		if err != nil {
+			return nil, err
+		}
+		decide(&h, now)
 		return writeHold(tx, h)
 	})
 	return h, err
@@ -118,7 +129,7 @@ func putHold(tx *bbolt.Tx, h Hold) (func() error, error) {
 		if err != nil {
 			return nil, err
 		}
-		h.Since, h.Released, h.By = old.Since, old.Released, old.By
+		h.Since, h.Released, h.Dropped, h.By = old.Since, old.Released, old.Dropped, old.By
 	}
 	return writeHold(tx, h)
 }

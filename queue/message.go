@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -72,8 +73,11 @@ type Recipient struct {
 	// Original is the recipient as the sender knows him (ORCPT, RFC 3461 §4.2), such as
 	// "rfc822;ann@clinic.example", decoded; "": not given.
 	Original string `json:"original,omitempty"`
-	// Delayed is when the sender was told that the message waits; zero = not yet.
-	Delayed time.Time `json:"delayed,omitzero"`
+	// Told is when the sender was told that the message waits, or somebody that it is held;
+	// zero = not yet.
+	Told time.Time `json:"told,omitzero"`
+	// Tell: the recipient is Sent, and the sender is still to be told, as he wished.
+	Tell bool `json:"tell,omitempty"`
 }
 
 // Message is an envelope: what is known of a message besides its content.
@@ -122,9 +126,18 @@ func (m *Message) Waits(w Where) bool {
 
 func (m *Message) ways() ways { return ways{local: m.Waits(Local), remote: m.Waits(Remote)} }
 
+// Wants tells whether the sender is to be told of an event, "SUCCESS", "FAILURE" or "DELAY". Who didn't say wants
+// the last two (RFC 3461 §4.1).
+func (r *Recipient) Wants(event string) bool {
+	if r.Notify == "" {
+		return event != "SUCCESS"
+	}
+	return slices.Contains(strings.Split(r.Notify, ","), event)
+}
+
 // done says that nothing is left to do for any recipient.
 func (m *Message) done() bool {
-	return !slices.ContainsFunc(m.To, func(r Recipient) bool { return r.State != Sent && r.State != Returned })
+	return !slices.ContainsFunc(m.To, func(r Recipient) bool { return r.State != Sent && r.State != Returned || r.Tell })
 }
 
 // check refuses what must never be in a row: Add and Update both come by here.

@@ -149,8 +149,11 @@ func TestHolds(t *testing.T) {
 	if err != nil || released.Released.IsZero() || released.By != "ann" {
 		t.Errorf("%+v, %v", released, err)
 	}
-	if again, err := q.Release(t.Context(), held[0].ID, "ben"); err != nil || again.By != "ann" {
-		t.Errorf("a second release: %+v, %v", again, err)
+	if up, err := q.GiveUp(t.Context(), held[0].ID, "ben"); err != nil || !up.Released.IsZero() || up.Dropped.IsZero() {
+		t.Errorf("given up: %+v, %v", up, err)
+	}
+	if again, err := q.Release(t.Context(), held[0].ID, "ann"); err != nil || again.Released.IsZero() || !again.Dropped.IsZero() {
+		t.Errorf("released after all: %+v, %v", again, err)
 	}
 	// Met again, it is still released; collected, it is held no more.
 	if _, err := q.AddWith(t.Context(), note(), strings.NewReader("note"), WithHold(h)); err != nil {
