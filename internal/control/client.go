@@ -20,6 +20,9 @@ var ErrNotRunning = errors.New("the daemon is not running")
 // ErrNoCall says that the ledger has no such call.
 var ErrNoCall = errors.New("there is no such call in the ledger")
 
+// ErrNotHeld says that no message of that ID waits for a decision.
+var ErrNotHeld = errors.New("no such message is held")
+
 // Client talks to a daemon. Its methods may be called from any goroutine.
 type Client struct {
 	http *http.Client
@@ -55,6 +58,25 @@ func (c *Client) Calls(ctx context.Context, limit int) (calls []queue.Call, err 
 // Call asks for one row of the ledger; 0 is the newest. ErrNoCall: there is none.
 func (c *Client) Call(ctx context.Context, id uint64) (call queue.Call, err error) {
 	return call, c.get(ctx, fmt.Sprintf("/calls/%d", id), &call)
+}
+
+// Held asks for what waits for a person's decision.
+func (c *Client) Held(ctx context.Context) (held []Held, err error) {
+	return held, c.get(ctx, "/held", &held)
+}
+
+// Decide lets a held message go, or not, and gives what that means. ErrNotHeld: there is none of that ID.
+func (c *Client) Decide(ctx context.Context, id string, release bool) (text string, err error) {
+	decision := "refuse"
+	if release {
+		decision = "release"
+	}
+	body, err := c.do(ctx, http.MethodPost, "/held/"+url.PathEscape(id)+"/"+decision)
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	return text, json.NewDecoder(body).Decode(&text)
 }
 
 // Connect asks for a call, hands each event to onLine as it happens, and gives
@@ -97,6 +119,9 @@ func (c *Client) do(ctx context.Context, method, path string) (io.ReadCloser, er
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 		if resp.StatusCode == http.StatusNotFound && strings.HasPrefix(path, "/calls/") {
 			return nil, ErrNoCall
+		}
+		if resp.StatusCode == http.StatusNotFound && strings.HasPrefix(path, "/held/") {
+			return nil, ErrNotHeld
 		}
 		return nil, errors.New("daemon: " + strings.TrimSpace(string(text)))
 	}

@@ -5,6 +5,9 @@
 //	GET  /queue            the messages in the queue
 //	GET  /calls?limit=N    the ledger, newest first
 //	GET  /calls/ID         one row of it; 0: the newest
+//	GET  /held             what waits for a person's decision
+//	POST /held/ID/release  lets it go; answers with a sentence
+//	POST /held/ID/refuse   doesn't; the same
 //	POST /connect?reason=  places a call; answers with one JSON object a line:
 //	                       {"event":…} as they happen, {} as a sign of life once a
 //	                       second, then {"call":…,"error":…}
@@ -17,6 +20,7 @@ package control
 
 import (
 	"context"
+	"time"
 
 	"outpost/internal/dispatch"
 	"outpost/internal/session"
@@ -25,10 +29,13 @@ import (
 
 // Daemon is what the socket serves.
 type Daemon struct {
-	Status  func() (Status, error)
-	Queue   func() ([]queue.Message, error)
-	Calls   func(limit int) ([]queue.Call, error)
-	Call    func(id uint64) (queue.Call, error) // 0: the newest; queue.ErrNotFound
+	Status func() (Status, error)
+	Queue  func() ([]queue.Message, error)
+	Calls  func(limit int) ([]queue.Call, error)
+	Call   func(id uint64) (queue.Call, error) // 0: the newest; queue.ErrNotFound
+	Held   func() ([]Held, error)
+	// Decide lets a held message go, or not, and says what that means; queue.ErrNotFound.
+	Decide  func(ctx context.Context, id string, release bool) (string, error)
 	Connect func(ctx context.Context, reason string) (queue.Call, error)
 	Hangup  func(ctx context.Context, by string) (HungUp, error)
 	Events  func() (events <-chan session.Event, stop func())
@@ -43,6 +50,21 @@ type Status struct {
 	Failed       int   `json:"failed"`        // messages refused for good, kept
 	// Forecast is what the next call is expected to take.
 	Forecast session.Forecast `json:"forecast"`
+}
+
+// Held is a message that waits for a person's decision.
+type Held struct {
+	// ID is what it is called in commands.
+	ID string `json:"id"`
+	// AtProvider: it stays in its box there. Else it is here, on its way out or in.
+	AtProvider bool      `json:"at_provider"`
+	Since      time.Time `json:"since"`
+	Size       int64     `json:"size"`
+	From       string    `json:"from"`
+	Subject    string    `json:"subject,omitempty"`
+	To         []string  `json:"to"`
+	// Why is the reason, or what was decided and isn't done yet.
+	Why string `json:"why"`
 }
 
 // Line is one line of the answer to /connect and /hangup: an event, a sign of life

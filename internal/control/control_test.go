@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -52,6 +53,13 @@ func TestQuestions(t *testing.T) {
 			}
 			return make([]queue.Call, limit), nil
 		},
+		Held: func() ([]Held, error) { return []Held{{ID: "abc", AtProvider: true}}, nil },
+		Decide: func(_ context.Context, id string, release bool) (string, error) {
+			if id != "abc" {
+				return "", queue.ErrNotFound
+			}
+			return fmt.Sprint("decided ", release), nil
+		},
 		Call: func(id uint64) (queue.Call, error) {
 			switch id {
 			case 0:
@@ -75,6 +83,18 @@ func TestQuestions(t *testing.T) {
 	}
 	if _, err := c.Calls(t.Context(), 7); err == nil || !strings.Contains(err.Error(), "the ledger is gone") {
 		t.Errorf("error %v", err)
+	}
+	if held, err := c.Held(t.Context()); err != nil || len(held) != 1 || held[0].ID != "abc" || !held[0].AtProvider {
+		t.Errorf("%+v, %v", held, err)
+	}
+	for _, release := range []bool{true, false} {
+		text, err := c.Decide(t.Context(), "abc", release)
+		if want := fmt.Sprint("decided ", release); err != nil || text != want {
+			t.Errorf("%q, %v; want %q", text, err, want)
+		}
+	}
+	if _, err := c.Decide(t.Context(), "a/b", true); !errors.Is(err, ErrNotHeld) {
+		t.Errorf("nothing of that name: %v", err)
 	}
 	if call, err := c.Call(t.Context(), 0); err != nil || call.ID != 9 {
 		t.Errorf("%+v, %v", call, err)

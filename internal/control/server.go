@@ -56,6 +56,8 @@ func Serve(ctx context.Context, l net.Listener, d Daemon) error {
 		answer(w, func() ([]queue.Call, error) { return d.Calls(limit) })
 	})
 	mux.HandleFunc("GET /calls/{id}", d.call)
+	mux.HandleFunc("GET /held", func(w http.ResponseWriter, _ *http.Request) { answer(w, d.Held) })
+	mux.HandleFunc("POST /held/{id}/{decision}", d.decide)
 	mux.HandleFunc("POST /connect", d.connect)
 	mux.HandleFunc("POST /hangup", d.hangup)
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: headerLimit, BaseContext: func(net.Listener) context.Context { return ctx }}
@@ -90,6 +92,21 @@ func (d Daemon) call(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, func() (queue.Call, error) { return row, err })
+}
+
+// decide lets a held message go, or not.
+func (d Daemon) decide(w http.ResponseWriter, r *http.Request) {
+	decision := r.PathValue("decision")
+	if decision != "release" && decision != "refuse" {
+		http.Error(w, "a held message is released or refused", http.StatusNotFound)
+		return
+	}
+	text, err := d.Decide(r.Context(), r.PathValue("id"), decision == "release")
+	if errors.Is(err, queue.ErrNotFound) {
+		http.Error(w, "no such message is held", http.StatusNotFound)
+		return
+	}
+	answer(w, func() (string, error) { return text, err })
 }
 
 // connect places a call and tells its events while it lasts.
