@@ -1,8 +1,8 @@
 // Package tariff says what a call costs.
 //
 // It is pure: it takes how long a carrier was up and gives what the operator
-// will charge. Money is exact decimal text at the edges and never a float in
-// between. An operator counts from CONNECT to hang-up, rounds up to its
+// will charge; where the price depends on the hour, At gives the one in force.
+// Money is exact decimal text at the edges and never a float in between. An operator counts from CONNECT to hang-up, rounds up to its
 // billing unit, applies a minimum, and adds a set-up fee to every call that was
 // answered; a call that never connected costs nothing.
 //
@@ -28,6 +28,12 @@ type Tariff struct {
 	// PerMinute is the price of sixty seconds. A billing unit costs its share
 	// of it; rounding to Decimals comes only at the end.
 	PerMinute decimal.Decimal
+	// Bands are the hours with another PerMinute: the first whose hours have the
+	// moment counts, see At. Charge and what else takes a duration knows no clock and
+	// goes by PerMinute.
+	Bands []Band
+	// Zone is where the bands' clock hangs; nil: the zone of the time asked about.
+	Zone *time.Location
 	// Unit is the billing unit: the seconds that are charged at once. Zero
 	// means one second.
 	Unit time.Duration
@@ -79,7 +85,7 @@ func (t Tariff) Format(amount decimal.Decimal) string {
 
 // Describe says the tariff in one line for a person.
 func (t Tariff) Describe() string {
-	s := fmt.Sprintf("%s a minute, charged by the started %s", t.Format(t.PerMinute), t.unit())
+	s := fmt.Sprintf("%s a minute%s, charged by the started %s", t.Format(t.PerMinute), t.describeBands(), t.unit())
 	if t.SetUp.IsPositive() {
 		s += ", " + t.Format(t.SetUp) + " a call"
 	}
