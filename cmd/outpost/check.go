@@ -39,7 +39,7 @@ func checkCommand() *cobra.Command {
 			out := cmd.OutOrStdout()
 			fmt.Fprintf(out, "good: %d users, %d boxes, %d lines\n", len(cfg.Users), len(cfg.Boxes), len(cfg.Lines))
 			for _, l := range cfg.Lines {
-				fmt.Fprintf(out, "line %s: %s on %s, %s\n", l.Name, cfg.Modem(l).Name, l.Port, tariffOf(l.Tariff).Describe())
+				fmt.Fprintf(out, "line %s: %s on %s, %s\n", l.Name, cfg.Modem(l).Name, l.Port, tariffOf(l.Tariff, cfg.Schedule.Location()).Describe())
 			}
 			return nil
 		},

@@ -138,7 +138,7 @@ func (d *demo) build() (err error) {
 
 // day is what happens from morning to the evening's call.
 func (d *demo) day(ctx context.Context) error {
-	fmt.Fprintf(d.out, "A day at the clinic. The line: %s.\nCost: %s.\n\n", d.preset.describe(), tariffOf(d.cfg.Lines[0].Tariff).Describe())
+	fmt.Fprintf(d.out, "A day at the clinic. The line: %s.\nCost: %s.\n\n", d.preset.describe(), tariffOf(d.cfg.Lines[0].Tariff, d.cfg.Schedule.Location()).Describe())
 	for _, l := range d.story.out {
 		if err := handIn(ctx, d.smtp, l); err != nil {
 			return fmt.Errorf("handing in mail: %w", err)

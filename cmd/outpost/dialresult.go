@@ -48,12 +48,12 @@ func inSeconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1e6
 
 // tell completes the result and prints it; mu is held.
 func (t *dialTest) tell(row queue.Call, err error, line *link.ModemLine) {
-	price, got := tariffOf(t.line.Tariff), line.Addresses()
+	price, got := tariffOf(t.line.Tariff, t.cfg.Schedule.Location()), line.Addresses()
 	r := &t.result
 	r.Line, r.Number, r.OK, r.OnHook = t.line.Name, t.line.Number, err == nil, row.OnHook
 	r.Connect, r.Transcript, r.MTU = line.ConnectLine(), line.Transcript(), got.MTU
 	r.LineUp, r.Up, r.Down = inSeconds(row.Metered), row.Up, row.Down
-	r.Cost, r.CostMinute = money(row.Cost, row.Currency), price.Format(price.Charge(time.Minute).Amount)
+	r.Cost, r.CostMinute = money(row.Cost, row.Currency), price.Format(price.At(time.Now()).Charge(time.Minute).Amount)
 	if err != nil {
 		r.Error = err.Error()
 	}

@@ -130,7 +130,7 @@ func (t *dialTest) run(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	price := tariffOf(t.line.Tariff)
+	price := tariffOf(t.line.Tariff, t.cfg.Schedule.Location())
 	keepRunning()
 	fmt.Fprintf(t.err, "calling %s on line %s, which costs money: %s\n", t.line.Number, t.line.Name, price.Describe())
 	t.begun = time.Now()

@@ -205,7 +205,7 @@ func absent(err error) bool {
 func tariffsOf(cfg *config.Config) map[string]tariff.Tariff {
 	byLine := make(map[string]tariff.Tariff)
 	for _, l := range cfg.Lines {
-		byLine[l.Name] = tariffOf(l.Tariff)
+		byLine[l.Name] = tariffOf(l.Tariff, cfg.Schedule.Location())
 	}
 	return byLine
 }

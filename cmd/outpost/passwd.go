@@ -8,18 +8,16 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/term"
-)
 
-// bcryptMax is how many octets bcrypt looks at; more would be cut off silently.
-const bcryptMax = 72
+	"outpost/internal/users"
+)
 
 func passwdCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "passwd",
 		Short: "Make the hash of a password for a [[user]]",
-		Long:  "Reads a password, without showing it, and prints the line for the configuration.",
+		Long:  "Reads a password, without showing it, and prints the line for the configuration.\nPasswords that need no line there are made with: outpost user",
 		Example: `  outpost passwd
   echo secret | outpost passwd`,
 		Args: cobra.NoArgs,
@@ -28,12 +26,9 @@ func passwdCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if password == "" || len(password) > bcryptMax {
-				return &exitError{code: exitUsage, err: fmt.Errorf("a password has 1 to %d octets", bcryptMax)}
-			}
-			hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+			hash, err := users.Hash(password)
 			if err != nil {
-				return err
+				return &exitError{code: exitUsage, err: err}
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "password = %q\n", hash)
 			return nil

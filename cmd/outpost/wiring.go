@@ -13,12 +13,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/shopspring/decimal"
 	"go.bug.st/serial"
-	"golang.org/x/crypto/bcrypt"
 
 	"outpost/internal/config"
 	"outpost/internal/link"
@@ -29,6 +27,7 @@ import (
 	"outpost/internal/session"
 	"outpost/internal/smtpd"
 	"outpost/internal/tariff"
+	"outpost/internal/users"
 	"outpost/modem"
 	"outpost/queue"
 )
@@ -67,7 +66,7 @@ func (o *office) newDoor() (*smtpd.Server, error) {
 		Hostname: o.cfg.Office.Name, MaxBytes: o.cfg.SMTP.MaxMessageBytes, MaxRecipients: o.cfg.SMTP.MaxRecipients,
 		MaxConnections: o.cfg.SMTP.MaxConnections, Trusted: trusted,
 		TLS:          &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
-		Authenticate: authenticator(o.cfg.Users),
+		Authenticate: newGuard(o.cfg, o.log).Admit,
 		Resolve: func(ctx context.Context, _ smtpd.Sender, rcpt string) ([]queue.Recipient, error) {
 			return o.mailroom.Resolve(ctx, rcpt)
 		},
@@ -75,29 +74,13 @@ func (o *office) newDoor() (*smtpd.Server, error) {
 	}), nil
 }
 
-// authenticator checks a user's password against the configured hash. A user who
-// isn't there takes as long as one who is, so that names can't be guessed.
-func authenticator(users []config.User) func(user, password string) bool {
-	hashes := make(map[string][]byte)
-	for _, u := range users {
-		if u.Password != "" {
-			hashes[u.Name] = []byte(u.Password)
-		}
+// newGuard makes what says who may sign in, at any door.
+func newGuard(cfg *config.Config, log *slog.Logger) *users.Guard {
+	hashes := make(map[string]string)
+	for _, u := range cfg.Users {
+		hashes[u.Name] = u.Password
 	}
-	nobody := sync.OnceValue(func() []byte {
-		hash, err := bcrypt.GenerateFromPassword([]byte("nobody"), bcrypt.DefaultCost)
-		if err != nil {
-			return nil // the comparison fails at once; it would have failed anyway
-		}
-		return hash
-	})
-	return func(user, password string) bool {
-		hash, ok := hashes[user]
-		if !ok {
-			hash = nobody()
-		}
-		return bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil && ok
-	}
+	return users.NewGuard(users.Open(cfg.Storage.UsersFile), hashes, log)
 }
 
 // routes makes the configured lines.
@@ -107,7 +90,7 @@ func (o *office) routes(open func(modem.PortOptions) (serial.Port, error)) []ses
 	for _, l := range o.cfg.Lines {
 		line := makes.line(l)
 		o.lines = append(o.lines, line)
-		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes, Rate: l.RateBPS, RTT: l.RoundTrip()})
+		routes = append(routes, session.Route{Line: line, Tariff: tariffOf(l.Tariff, o.cfg.Schedule.Location()), MaxCall: l.MaxCall(), BoxesAtOnce: l.Boxes, Rate: l.RateBPS, RTT: l.RoundTrip()})
 	}
 	return routes
 }
@@ -152,8 +135,9 @@ func accm(l config.Line) uint32 {
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
-// tariffOf reads amounts that the configuration has checked already.
-func tariffOf(t config.Tariff) tariff.Tariff {
+// tariffOf reads amounts and hours that the configuration has checked already. zone is
+// where the clock of the hours hangs.
+func tariffOf(t config.Tariff, zone *time.Location) tariff.Tariff {
 	amount := func(s string) decimal.Decimal {
 		d, err := decimal.NewFromString(s)
 		if err != nil {
@@ -161,7 +145,14 @@ func tariffOf(t config.Tariff) tariff.Tariff {
 		}
 		return d
 	}
+	var bands []tariff.Band
+	for _, b := range t.Bands {
+		if hours, err := tariff.ParseHours(b.Days, b.From, b.To); err == nil {
+			bands = append(bands, tariff.Band{Hours: hours, PerMinute: amount(b.PerMinute)})
+		}
+	}
 	return tariff.Tariff{
+		Bands: bands, Zone: zone,
 		Currency: t.Currency, SetUp: amount(t.SetUp), PerMinute: amount(t.PerMinute),
 		Unit: seconds(t.UnitSeconds), Minimum: seconds(t.MinimumSeconds), Decimals: int32(t.Decimals), //nolint:gosec // 1 to 6
 	}

@@ -1,5 +1,6 @@
 // Package config reads the configuration file: TOML to structs, with defaults,
-// and with every fault of the file reported at once.
+// and with every fault of the file reported at once. The people of the users file,
+// to whom the file may refer, are read with it.
 //
 // configs/outpost.toml is the manual: each key stands there with its default,
 // its unit and one reason, and a test holds the two together. Outside names
@@ -14,16 +15,26 @@ import "time"
 
 // Config is a whole configuration file with its defaults filled in.
 type Config struct {
-	Office    Office     `toml:"office"`
-	Storage   Storage    `toml:"storage"`
-	SMTP      SMTP       `toml:"smtp"`
-	Users     []User     `toml:"user"`
-	Smarthost *Smarthost `toml:"smarthost"`
-	Boxes     []Box      `toml:"box"`
-	Lines     []Line     `toml:"line"`
-	TLS       TLS        `toml:"tls"`
-	Schedule  Schedule   `toml:"schedule"`
-	Log       Log        `toml:"log"`
+	Office  Office  `toml:"office"`
+	Storage Storage `toml:"storage"`
+	SMTP    SMTP    `toml:"smtp"`
+	IMAP    IMAP    `toml:"imap"`
+	// Users are those of the file, and behind them those who stand in
+	// storage.users_file only.
+	Users     []User         `toml:"user"`
+	Folders   []Folder       `toml:"folder"`
+	Lists     []List         `toml:"list"`
+	Servers   []OfficeServer `toml:"server"`
+	Delivery  Delivery       `toml:"delivery"`
+	Smarthost *Smarthost     `toml:"smarthost"`
+	Boxes     []Box          `toml:"box"`
+	Hold      Hold           `toml:"hold"`
+	Rules     []Rule         `toml:"rule"`
+	Bounce    Bounce         `toml:"bounce"`
+	Lines     []Line         `toml:"line"`
+	TLS       TLS            `toml:"tls"`
+	Schedule  Schedule       `toml:"schedule"`
+	Log       Log            `toml:"log"`
 
 	// profiles are the modem profiles the lines name, by that name.
 	profiles map[string]Modem
@@ -42,9 +53,10 @@ type Storage struct {
 	MinFreeBytes  int64  `toml:"min_free_bytes"`
 	MinFreeInodes int64  `toml:"min_free_inodes"`
 	Socket        string `toml:"socket"`
+	UsersFile     string `toml:"users_file"`
 }
 
-// SMTP is the office network's door.
+// SMTP is the office network's door for mail that is handed in.
 type SMTP struct {
 	Listen          []string `toml:"listen"`
 	ListenTLS       []string `toml:"listen_tls"`
@@ -56,16 +68,17 @@ type SMTP struct {
 	MaxConnections  int      `toml:"max_connections"`
 }
 
+// IMAP is the office network's door to the mailboxes. Nothing to listen at in both
+// lists: there is no such door.
+type IMAP struct {
+	Listen         []string `toml:"listen"`
+	ListenTLS      []string `toml:"listen_tls"`
+	MaxConnections int      `toml:"max_connections"`
+}
+
 // TLS is what all connections to servers at the provider have in common.
 type TLS struct {
 	PostQuantum bool `toml:"post_quantum"`
-}
-
-// User is a person of the office.
-type User struct {
-	Name      string   `toml:"name"`
-	Addresses []string `toml:"addresses"`
-	Password  string   `toml:"password"`
 }
 
 // Smarthost is the provider's server for outgoing mail.
@@ -74,18 +87,7 @@ type Smarthost struct {
 	Hello string `toml:"hello"`
 }
 
-// Box is a POP3 account at the provider.
-type Box struct {
-	Server
-	Name            string   `toml:"name"`
-	DeliverTo       []string `toml:"deliver_to"`
-	Auth            string   `toml:"auth"`
-	TokenCommand    []string `toml:"token_command"`
-	LeaveDays       int      `toml:"leave_days"`
-	MaxMessageBytes int64    `toml:"max_message_bytes"`
-}
-
-// Server is what the smarthost and a box have in common.
+// Server is what the smarthost, a box and a server of the office have in common.
 type Server struct {
 	Host         string `toml:"host"`
 	Port         int    `toml:"port"`
@@ -157,6 +159,15 @@ type Tariff struct {
 	UnitSeconds    int    `toml:"unit_seconds"`
 	MinimumSeconds int    `toml:"minimum_seconds"`
 	Decimals       int    `toml:"decimals"`
+	Bands          []Band `toml:"band"`
+}
+
+// Band is the price a minute in some hours of the week, by the schedule's clock.
+type Band struct {
+	Days      string `toml:"days"`
+	From      string `toml:"from"`
+	To        string `toml:"to"`
+	PerMinute string `toml:"per_minute"`
 }
 
 // Schedule is when calls are placed without being asked for.

@@ -26,11 +26,12 @@ func Load(path string) (*Config, error) {
 // messages and relative names.
 func Parse(path string, text []byte) (*Config, error) {
 	faults := &Faults{File: path}
-	var c Config
+	c := preset()
 	decode(text, &c, "", faults)
 	dir := filepath.Dir(path)
 	c.resolvePaths(dir)
 	c.withDefaults()
+	c.readUsers(faults)
 	c.readSecrets(faults)
 	c.readProfiles(dir, faults)
 	c.check(faults)
@@ -86,12 +87,15 @@ func at(row int, key []string) string {
 // resolvePaths makes every file name absolute or relative to the working
 // directory, so that the file means the same wherever the daemon is started.
 func (c *Config) resolvePaths(dir string) {
-	names := []*string{&c.Storage.Dir, &c.Storage.Socket, &c.SMTP.CertFile, &c.SMTP.KeyFile}
+	names := []*string{&c.Storage.Dir, &c.Storage.Socket, &c.Storage.UsersFile, &c.SMTP.CertFile, &c.SMTP.KeyFile}
 	for i := range c.Boxes {
 		names = append(names, &c.Boxes[i].PasswordFile, &c.Boxes[i].CAFile)
 	}
 	for i := range c.Lines {
 		names = append(names, &c.Lines[i].PasswordFile, &c.Lines[i].PINFile)
+	}
+	for i := range c.Servers {
+		names = append(names, &c.Servers[i].PasswordFile, &c.Servers[i].CAFile)
 	}
 	if c.Smarthost != nil {
 		names = append(names, &c.Smarthost.PasswordFile, &c.Smarthost.CAFile)
@@ -127,6 +131,9 @@ func (c *Config) readSecrets(faults *Faults) {
 	}
 	for i := range c.Boxes {
 		read(c.Boxes[i].where(i), c.Boxes[i].PasswordFile, &c.Boxes[i].Password)
+	}
+	for i := range c.Servers {
+		read(c.Servers[i].where(i), c.Servers[i].PasswordFile, &c.Servers[i].Password)
 	}
 	for i := range c.Lines {
 		read(c.Lines[i].where(i), c.Lines[i].PasswordFile, &c.Lines[i].Password)

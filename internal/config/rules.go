@@ -50,6 +50,37 @@ func positive(f *Faults, where string, n int64) {
 	}
 }
 
+func notNegative(f *Faults, where string, n int64) {
+	if n < 0 {
+		f.add(where, strconv.FormatInt(n, 10), "must be 0 or more")
+	}
+}
+
+// address wants name@domain, and says whether it is.
+func address(f *Faults, where, a string) bool {
+	at := strings.LastIndexByte(a, '@')
+	ok := at > 0 && isDomain(a[at+1:]) && !strings.ContainsAny(a, " \t\r\n<>")
+	if !ok {
+		f.add(where, quote(a), "must be name@domain")
+	}
+	return ok
+}
+
+func domain(f *Faults, where, d string) {
+	if !isDomain(d) {
+		f.add(where, quote(d), "must be a domain, such as clinic.example")
+	}
+}
+
+func isDomain(d string) bool { return d != "" && !strings.ContainsAny(d, " \t\r\n@/<>") }
+
+// headerName wants the name of a header field (RFC 5322 §2.2).
+func headerName(f *Faults, where, name string) {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }) {
+		f.add(where, quote(name), "must be the name of a header field, such as Delivered-To")
+	}
+}
+
 // quote shows a value as it would stand in the file.
 func quote(s string) string {
 	if s == "" {

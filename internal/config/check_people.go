@@ -1,0 +1,170 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"outpost/internal/users"
+)
+
+// names says what each name of the office is: user, folder, list or server. They share
+// one namespace, because a place is written as its name alone.
+type names map[string]string
+
+// The kinds of names.
+const (
+	isUser   = "user"
+	isFolder = "folder"
+	isList   = "list"
+	isServer = "server"
+)
+
+// where names an entry of a table for a person.
+func where(kind string, i int, name string) string {
+	if name == "" {
+		return fmt.Sprintf("%s %d", kind, i+1)
+	}
+	return fmt.Sprintf("%s %q", kind, name)
+}
+
+func (s OfficeServer) where(i int) string { return where(isServer, i, s.Name) }
+
+// checkNames takes in all names, and wants each once.
+func (c *Config) checkNames(f *Faults) names {
+	all := make(names)
+	enter := func(kind string, i int, name string) {
+		key := where(kind, i, name) + ".name"
+		if err := users.CheckName(name); err != nil {
+			f.add(key, quote(name), "must be 1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit, and no device of Windows: it names a folder")
+		} else if other := all[name]; other != "" {
+			f.add(key, name, "there is a %s of that name already", other)
+		}
+		all[name] = kind
+	}
+	for i, u := range c.Users {
+		enter(isUser, i, u.Name)
+	}
+	for i, m := range c.Folders {
+		enter(isFolder, i, m.Name)
+	}
+	for i, l := range c.Lists {
+		enter(isList, i, l.Name)
+	}
+	for i, s := range c.Servers {
+		enter(isServer, i, s.Name)
+	}
+	return all
+}
+
+func (c *Config) checkPeople(all names, f *Faults) {
+	p := c.Office.Postmaster
+	if kind := all[p]; p != "" && kind != isUser && kind != isFolder {
+		f.add("office.postmaster", p, "no user and no folder has that name")
+	}
+	owner := c.ownersByName()
+	for i, u := range c.Users {
+		c.checkUser(where(isUser, i, u.Name), u, all, f)
+		owner.enter(f, where(isUser, i, u.Name), u.Addresses)
+	}
+	for i, m := range c.Folders {
+		at := where(isFolder, i, m.Name)
+		owner.enter(f, at, m.Addresses)
+		for key, list := range map[string][]string{"read": m.Read, "write": m.Write} {
+			for _, name := range list {
+				if name != Everyone && all[name] != isUser {
+					f.add(at+"."+key, name, "no user has that name; \"*\" is all of them")
+				}
+			}
+		}
+	}
+	for i, l := range c.Lists {
+		at := where(isList, i, l.Name)
+		owner.enter(f, at, l.Addresses)
+		if len(l.Members) == 0 {
+			f.add(at+".members", "", "name who gets the list's mail")
+		}
+		for _, m := range l.Members {
+			if strings.Contains(m, "@") {
+				address(f, at+".members", m)
+			} else if kind := all[m]; kind == "" || kind == isServer {
+				f.add(at+".members", m, "no user, folder or list has that name, and it is no address")
+			}
+		}
+	}
+	if s := c.Delivery.Server; s != "" && all[s] != isServer {
+		f.add("delivery.server", s, "no [[server]] has that name")
+	}
+}
+
+func (c *Config) checkUser(at string, u User, all names, f *Faults) {
+	if u.Password != "" {
+		if err := users.CheckHash(u.Password); err != nil {
+			f.add(at+".password", "", "%v; make a hash with: outpost passwd", err)
+		}
+	}
+	server := u.ServerName()
+	if server != "" && server != c.Delivery.Server && all[server] != isServer {
+		f.add(at+".server", server, "no [[server]] has that name")
+	}
+	if u.ServerAddress != "" {
+		address(f, at+".server_address", u.ServerAddress)
+		if server == "" {
+			f.add(at+".server_address", u.ServerAddress, "needs a server: the mailbox is here")
+		}
+	}
+	if u.Identity != "" {
+		address(f, at+".identity", u.Identity)
+	}
+	if server != "" && u.QuotaBytes != 0 {
+		f.add(at+".quota_bytes", "", "has no meaning for a mailbox that is on a server")
+	}
+	notNegative(f, at+".quota_bytes", u.QuotaBytes)
+	notNegative(f, at+".max_out_bytes", u.MaxOutBytes)
+	for key, limit := range map[string]*int64{"hold_in_above_bytes": u.HoldInAboveBytes, "hold_out_above_bytes": u.HoldOutAboveBytes} {
+		if limit != nil {
+			notNegative(f, at+"."+key, *limit)
+		}
+	}
+}
+
+// owners says whose an address is, in small letters.
+type owners map[string]string
+
+// ownersByName begins with the addresses that people have by their name, and lists
+// that are given none.
+func (c *Config) ownersByName() owners {
+	o := make(owners)
+	for _, d := range c.Office.Domains {
+		for i, u := range c.Users {
+			o[strings.ToLower(u.Name+"@"+d)] = where(isUser, i, u.Name)
+		}
+		for i, l := range c.Lists {
+			if len(l.Addresses) == 0 {
+				o[strings.ToLower(l.Name+"@"+d)] = where(isList, i, l.Name)
+			}
+		}
+	}
+	return o
+}
+
+// enter takes in the addresses of somebody. One may be in another domain than the
+// office's: that of his address at the provider, which then needs no call.
+func (o owners) enter(f *Faults, whose string, list []string) {
+	for _, a := range list {
+		key := strings.ToLower(a)
+		if other := o[key]; address(f, whose+".addresses", a) && other != "" && other != whose {
+			f.add(whose+".addresses", a, "belongs to %s already; for an address of several people make a [[list]]", other)
+			continue
+		}
+		o[key] = whose
+	}
+}
+
+func (c *Config) checkServers(f *Faults) {
+	for i, s := range c.Servers {
+		at := s.where(i)
+		oneOf(f, at+".kind", s.Kind, ServerLMTP, ServerSMTP)
+		s.check(at, f)
+		s.checkPassword(at, f)
+	}
+}
