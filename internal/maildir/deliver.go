@@ -19,6 +19,8 @@ type Dir struct {
 	// Step is called before each durable step ("create", "write", "fsync", "rename",
 	// "dirsync"); an error aborts there. For fault tests. nil: none.
 	Step func(string) error
+
+	folder bool // one of another mailbox's folders, see Folder
 }
 
 func (d Dir) step(name string) error {
@@ -121,6 +123,9 @@ func (d Dir) make() error {
 		if err := spool.MakeDir(filepath.Join(d.Root, dir)); err != nil {
 			return err
 		}
+	}
+	if d.folder {
+		return d.makeFolder()
 	}
 	return nil
 }
