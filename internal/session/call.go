@@ -286,14 +286,15 @@ func (c *call) hangUp(ctx context.Context) {
 func (c *call) finish(ctx context.Context) queue.Call {
 	up, down := c.line().Counters()
 	metered := c.metered()
-	charge := c.route.Tariff.Charge(metered)
+	price := c.price()
+	charge := price.Charge(metered)
 	c.mu.Lock()
 	c.row.Connected, c.row.Number = c.line().Connected(), c.line().Number()
 	if c.downErr == nil {
 		c.row.Ended = c.ended // else it has not ended: CloseInterrupted does that
 	}
 	c.row.Metered, c.row.Units = metered, charge.Units
-	c.row.Cost = c.route.Tariff.Text(charge.Amount)
+	c.row.Cost = price.Text(charge.Amount)
 	c.row.Up, c.row.Down = up, down
 	c.row.Traffic = trafficOf(c.line())
 	c.row.Handshakes, c.row.Resumed = c.memory.jar.Handshakes()

@@ -60,7 +60,8 @@ func (c *call) emit(e Event) {
 	e.At, e.Call, e.Line, e.Phase = time.Now(), c.row.ID, c.row.Line, c.phaseName()
 	e.Up, e.Down = c.line().Counters()
 	e.Metered = c.metered()
-	e.Cost = c.route.Tariff.Format(c.route.Tariff.Charge(e.Metered).Amount)
+	price := c.price()
+	e.Cost = price.Format(price.Charge(e.Metered).Amount)
 	c.log(e)
 	if c.s.opt.OnEvent != nil {
 		c.s.opt.OnEvent(e)

@@ -12,7 +12,7 @@ type Forecast struct {
 	// Out are the octets that wait for the smarthost; In those that a call has brought in of late.
 	Out int64 `json:"out"`
 	In  int64 `json:"in"`
-	// Duration is how long the line is up for it, Cost what that costs, with its currency. Zero and "": there is nothing to go by.
+	// Duration is how long the line is up for it, Cost what that costs at this hour, with its currency. Zero and "": there is nothing to go by.
 	Duration time.Duration `json:"duration_ns"`
 	Cost     string        `json:"cost,omitempty"`
 }
@@ -73,6 +73,7 @@ func (s *Session) Forecast(out int64) Forecast {
 		return f
 	}
 	f.Duration = time.Duration((past.Idle + explained(line, float64(out), past.In)) * float64(time.Second)).Round(time.Second)
-	f.Cost = route.Tariff.Format(route.Tariff.Charge(f.Duration).Amount)
+	price := route.Tariff.At(time.Now())
+	f.Cost = price.Format(price.Charge(f.Duration).Amount)
 	return f
 }

@@ -32,7 +32,7 @@ func CloseInterrupted(ctx context.Context, q *queue.Queue, tariffs map[string]ta
 			row.Problems = append(row.Problems, "the line is not in the configuration any more: its cost is missing here")
 		default:
 			row.Metered = row.Ended.Sub(row.Connected)
-			charge := t.Charge(row.Metered)
+			charge := t.At(row.Connected).Charge(row.Metered)
 			row.Units, row.Cost = charge.Units, t.Text(charge.Amount)
 			row.Problems = append(row.Problems, "seconds and cost are the most they can be: when the line went down is not known")
 		}

@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"outpost/internal/tariff"
 	"outpost/queue"
 )
 
@@ -36,6 +37,10 @@ func (c *call) stopMeterAt(at time.Time) {
 		c.ended = at
 	}
 }
+
+// price is the line's tariff as it was when the call was answered: that of the whole
+// call. Before, a call costs nothing by any of them.
+func (c *call) price() tariff.Tariff { return c.route.Tariff.At(c.line().Connected()) }
 
 // phaseName is the phase the call is in; "" before the first and after the last.
 func (c *call) phaseName() string {
@@ -73,7 +78,7 @@ func (c *call) endPhase() {
 // unit counts for the phase that began it; the first begins with the answer, so
 // dialling is free and linking bears the set-up fee.
 func (c *call) phaseCost(name string, from time.Time) string {
-	t := c.route.Tariff
+	t := c.price()
 	connected := c.line().Connected()
 	if connected.IsZero() || name == Dialling {
 		return t.Text(t.Charge(0).Amount)

@@ -603,6 +603,60 @@ func TestAnsweredIsStoredWhileLinking(t *testing.T) {
 	}
 }
 
+// A call has the price of the hour in which it was answered, in all its sums.
+func TestPriceOfTheHour(t *testing.T) {
+	o := newOffice(t, nil)
+	always, err := tariff.ParseHours("", "00:00", "24:00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.opt.Lines[0].Tariff.Bands = []tariff.Band{{Hours: always, PerMinute: decimal.RequireFromString("3")}}
+	o.submit("x", "x@far.example")
+	row := o.mustCall()
+	var sum decimal.Decimal
+	for _, p := range row.Phases {
+		sum = sum.Add(decimal.RequireFromString(p.Cost))
+	}
+	if row.Units != 1 || row.Cost != "1.00" || sum.String() != "1" {
+		t.Errorf("%d units, %s; phases %s", row.Units, row.Cost, sum)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if last := o.events[len(o.events)-1]; last.Cost != "1.00 USD" {
+		t.Errorf("the last event says %s", last.Cost)
+	}
+}
+
+// A call that is cut off by night and found by day has the price of the night.
+func TestCloseInterruptedAtTheHour(t *testing.T) {
+	night, err := tariff.ParseHours("", "00:00", "00:01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		o := bubble(t)
+		row, err := o.queue.BeginCall(t.Context(), queue.Call{Line: "fake", Begun: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		row.Connected = time.Now()
+		if err := o.queue.SaveCall(t.Context(), row); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Second) // into the day
+		price := o.route(o.line).Tariff
+		price.Bands = []tariff.Band{{Hours: night, PerMinute: decimal.RequireFromString("3")}}
+		price.Zone = time.UTC // in which a bubble begins at midnight
+		if err := CloseInterrupted(t.Context(), o.queue, map[string]tariff.Tariff{"fake": price}); err != nil {
+			t.Fatal(err)
+		}
+		if calls, err := o.queue.Calls(1); err != nil || calls[0].Units != 3 || calls[0].Cost != "3.00" {
+			t.Errorf("cut off: %+v, %v", calls, err)
+		}
+	})
+}
+
 // A call that a crash cut off is closed with the most it can have cost.
 func TestCloseInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
