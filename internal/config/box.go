@@ -20,6 +20,7 @@ type CatchAll struct {
 	Domains []string `toml:"domains"`
 	Headers []string `toml:"headers"`
 	Prefix  string   `toml:"prefix"`
+	Ignore  []string `toml:"ignore"`
 	ToCc    bool     `toml:"to_cc"`
 	Server  string   `toml:"server"`
 	Unknown []string `toml:"unknown"`

@@ -7,9 +7,16 @@ import (
 	"outpost/internal/users"
 )
 
-// names says what each name of the office is: user, folder, list or server. They share
-// one namespace, because a place is written as its name alone.
-type names map[string]string
+// book is who is who in the office, for what refers to it.
+type book struct {
+	// kind says what each name is: a user, folder, list or server. They share one
+	// namespace, because a place is written as its name alone.
+	kind map[string]string
+	// away are the users whose mailbox is on a server.
+	away map[string]bool
+	// owner says whose an address is, in small letters.
+	owner map[string]string
+}
 
 // The kinds of names.
 const (
@@ -30,19 +37,20 @@ func where(kind string, i int, name string) string {
 func (s OfficeServer) where(i int) string { return where(isServer, i, s.Name) }
 
 // checkNames takes in all names, and wants each once.
-func (c *Config) checkNames(f *Faults) names {
-	all := make(names)
+func (c *Config) checkNames(f *Faults) *book {
+	all := &book{kind: make(map[string]string), away: make(map[string]bool), owner: make(map[string]string)}
 	enter := func(kind string, i int, name string) {
 		key := where(kind, i, name) + ".name"
 		if err := users.CheckName(name); err != nil {
 			f.add(key, quote(name), "must be 1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit, and no device of Windows: it names a folder")
-		} else if other := all[name]; other != "" {
+		} else if other := all.kind[name]; other != "" {
 			f.add(key, name, "there is a %s of that name already", other)
 		}
-		all[name] = kind
+		all.kind[name] = kind
 	}
 	for i, u := range c.Users {
 		enter(isUser, i, u.Name)
+		all.away[u.Name] = u.ServerName() != ""
 	}
 	for i, m := range c.Folders {
 		enter(isFolder, i, m.Name)
@@ -56,22 +64,23 @@ func (c *Config) checkNames(f *Faults) names {
 	return all
 }
 
-func (c *Config) checkPeople(all names, f *Faults) {
+func (c *Config) checkPeople(all *book, f *Faults) {
 	p := c.Office.Postmaster
-	if kind := all[p]; p != "" && kind != isUser && kind != isFolder {
+	if kind := all.kind[p]; p != "" && kind != isUser && kind != isFolder {
 		f.add("office.postmaster", p, "no user and no folder has that name")
 	}
-	owner := c.ownersByName()
+	c.ownByName(all)
 	for i, u := range c.Users {
-		c.checkUser(where(isUser, i, u.Name), u, all, f)
-		owner.enter(f, where(isUser, i, u.Name), u.Addresses)
+		at := where(isUser, i, u.Name)
+		c.checkUser(at, u, all, f)
+		all.own(f, at, u.Addresses)
 	}
 	for i, m := range c.Folders {
 		at := where(isFolder, i, m.Name)
-		owner.enter(f, at, m.Addresses)
+		all.own(f, at, m.Addresses)
 		for key, list := range map[string][]string{"read": m.Read, "write": m.Write} {
 			for _, name := range list {
-				if name != Everyone && all[name] != isUser {
+				if name != Everyone && all.kind[name] != isUser {
 					f.add(at+"."+key, name, "no user has that name; \"*\" is all of them")
 				}
 			}
@@ -79,31 +88,31 @@ func (c *Config) checkPeople(all names, f *Faults) {
 	}
 	for i, l := range c.Lists {
 		at := where(isList, i, l.Name)
-		owner.enter(f, at, l.Addresses)
+		all.own(f, at, l.Addresses)
 		if len(l.Members) == 0 {
 			f.add(at+".members", "", "name who gets the list's mail")
 		}
 		for _, m := range l.Members {
-			if strings.Contains(m, "@") {
+			if strings.Contains(m, "@") && !all.onServer(m) {
 				address(f, at+".members", m)
-			} else if kind := all[m]; kind == "" || kind == isServer {
-				f.add(at+".members", m, "no user, folder or list has that name, and it is no address")
+			} else {
+				all.place(f, at+".members", m)
 			}
 		}
 	}
-	if s := c.Delivery.Server; s != "" && all[s] != isServer {
+	if s := c.Delivery.Server; s != "" && all.kind[s] != isServer {
 		f.add("delivery.server", s, "no [[server]] has that name")
 	}
 }
 
-func (c *Config) checkUser(at string, u User, all names, f *Faults) {
+func (c *Config) checkUser(at string, u User, all *book, f *Faults) {
 	if u.Password != "" {
 		if err := users.CheckHash(u.Password); err != nil {
 			f.add(at+".password", "", "%v; make a hash with: outpost passwd", err)
 		}
 	}
 	server := u.ServerName()
-	if server != "" && server != c.Delivery.Server && all[server] != isServer {
+	if server != "" && server != c.Delivery.Server && all.kind[server] != isServer {
 		f.add(at+".server", server, "no [[server]] has that name")
 	}
 	if u.ServerAddress != "" {
@@ -127,36 +136,31 @@ func (c *Config) checkUser(at string, u User, all names, f *Faults) {
 	}
 }
 
-// owners says whose an address is, in small letters.
-type owners map[string]string
-
-// ownersByName begins with the addresses that people have by their name, and lists
-// that are given none.
-func (c *Config) ownersByName() owners {
-	o := make(owners)
+// ownByName takes in the addresses that people have by their name, and lists that are
+// given none.
+func (c *Config) ownByName(all *book) {
 	for _, d := range c.Office.Domains {
 		for i, u := range c.Users {
-			o[strings.ToLower(u.Name+"@"+d)] = where(isUser, i, u.Name)
+			all.owner[strings.ToLower(u.Name+"@"+d)] = where(isUser, i, u.Name)
 		}
 		for i, l := range c.Lists {
 			if len(l.Addresses) == 0 {
-				o[strings.ToLower(l.Name+"@"+d)] = where(isList, i, l.Name)
+				all.owner[strings.ToLower(l.Name+"@"+d)] = where(isList, i, l.Name)
 			}
 		}
 	}
-	return o
 }
 
-// enter takes in the addresses of somebody. One may be in another domain than the
+// own takes in the addresses of somebody. One may be in another domain than the
 // office's: that of his address at the provider, which then needs no call.
-func (o owners) enter(f *Faults, whose string, list []string) {
+func (b *book) own(f *Faults, whose string, list []string) {
 	for _, a := range list {
 		key := strings.ToLower(a)
-		if other := o[key]; address(f, whose+".addresses", a) && other != "" && other != whose {
+		if other := b.owner[key]; address(f, whose+".addresses", a) && other != "" && other != whose {
 			f.add(whose+".addresses", a, "belongs to %s already; for an address of several people make a [[list]]", other)
 			continue
 		}
-		o[key] = whose
+		b.owner[key] = whose
 	}
 }
 

@@ -1,51 +1,65 @@
 package config
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
-// maxFolder is how long the name of a folder inside a mailbox may be, in octets. It is
-// one file name on the disk, with what Maildir++ and modified UTF-7 add.
-const maxFolder = 100
+// maxFolder is how long the name of a folder inside a mailbox may be, in octets. On the
+// disk it becomes one file name of at most 255, in modified UTF-7, where a letter may
+// take three times its room.
+const maxFolder = 80
+
+// onServer says that a text is SERVER:address.
+func (b *book) onServer(text string) bool {
+	server, _, ok := strings.Cut(text, ":")
+	return ok && b.kind[server] == isServer
+}
 
 // place wants text to be a place of the office: NAME of a user, folder or list,
 // NAME/Folder inside the mailbox of a user or folder, or SERVER:address.
-func (n names) place(f *Faults, where, text string) {
-	server, mailbox, onServer := strings.Cut(text, ":")
-	if onServer && !strings.Contains(server, "/") {
-		if n[server] != isServer {
-			f.add(where, text, "no [[server]] has the name before the colon")
-		}
-		address(f, where, mailbox)
-		return
+func (b *book) place(f *Faults, where, text string) {
+	name, rest := text, ""
+	i := strings.IndexAny(text, "/:")
+	if i >= 0 {
+		name, rest = text[:i], text[i+1:]
 	}
-	name, folder, inside := strings.Cut(text, "/")
-	kind := n[name]
+	kind := b.kind[name]
 	switch {
-	case inside && kind != isUser && kind != isFolder:
-		f.add(where, text, "no user and no folder has the name before the slash")
-	case inside:
-		folderName(f, where, folder)
-	case kind == isServer:
+	case i < 0 && kind == isServer:
 		f.add(where, text, "is a server; write %s:name@domain for a mailbox there", name)
-	case kind == "":
+	case i < 0 && kind == "":
 		f.add(where, text, "no user, folder or list has that name")
+	case i < 0:
+	case text[i] == ':' && kind != isServer:
+		f.add(where, text, "no [[server]] has the name before the colon")
+	case text[i] == ':':
+		address(f, where, rest)
+	case kind != isUser && kind != isFolder:
+		f.add(where, text, "no user and no folder has the name before the slash")
+	case b.away[name]:
+		f.add(where, text, "the mailbox of %s is on a server, where no folder can be named", name)
+	default:
+		folderName(f, where, rest)
 	}
 }
 
-func (n names) places(f *Faults, where string, list []string) {
+func (b *book) places(f *Faults, where string, list []string) {
 	for _, p := range list {
-		n.place(f, where, p)
+		b.place(f, where, p)
 	}
 }
 
 // folderName wants a folder inside a mailbox, with / between levels. Whether it is
 // there does not matter: the first message makes it.
 func folderName(f *Faults, where, name string) {
-	ok := len(name) <= maxFolder
+	ok := len(name) <= maxFolder && utf8.ValidString(name)
 	for level := range strings.SplitSeq(name, "/") {
-		bad := func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd || strings.ContainsRune(`.*%\`, r) }
+		bad := func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune(`.*%\:`, r) }
 		ok = ok && level != "" && level == strings.TrimSpace(level) && !strings.ContainsFunc(level, bad)
 	}
 	if !ok {
-		f.add(where, quote(name), "must be the name of a folder, / between levels, without . * %% \\ and at most %d octets", maxFolder)
+		f.add(where, quote(name), "must be the name of a folder, / between levels, without . : * %% \\ and at most %d octets", maxFolder)
 	}
 }

@@ -43,7 +43,7 @@ func (s Server) checkPassword(where string, f *Faults) {
 	}
 }
 
-func (c *Config) checkBoxes(all names, f *Faults) {
+func (c *Config) checkBoxes(all *book, f *Faults) {
 	names, accounts := make(map[string]bool), make(map[string]string)
 	for i, b := range c.Boxes {
 		where := b.where(i)
@@ -92,7 +92,7 @@ func (b Box) checkStay(where string, f *Faults) {
 }
 
 // checkRoute is about who gets the box's mail.
-func (b Box) checkRoute(where string, all names, f *Faults) {
+func (b Box) checkRoute(where string, all *book, f *Faults) {
 	all.places(f, where+".deliver_to", b.DeliverTo)
 	catch := b.CatchAll
 	switch {
@@ -106,7 +106,7 @@ func (b Box) checkRoute(where string, all names, f *Faults) {
 	}
 }
 
-func (c CatchAll) check(where string, all names, f *Faults) {
+func (c CatchAll) check(where string, all *book, f *Faults) {
 	for _, d := range c.Domains {
 		domain(f, where+".domains", d)
 	}
@@ -116,7 +116,10 @@ func (c CatchAll) check(where string, all names, f *Faults) {
 	if strings.ContainsAny(c.Prefix, "@ \t\r\n") {
 		f.add(where+".prefix", quote(c.Prefix), "must be the beginning of a local part, such as clinic-")
 	}
-	if c.Server != "" && all[c.Server] != isServer {
+	for _, a := range c.Ignore {
+		address(f, where+".ignore", a)
+	}
+	if c.Server != "" && all.kind[c.Server] != isServer {
 		f.add(where+".server", c.Server, "no [[server]] has that name")
 	}
 	all.places(f, where+".unknown", c.Unknown)

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-func (c *Config) checkHold(all names, f *Faults) {
+func (c *Config) checkHold(all *book, f *Faults) {
 	h := c.Hold
 	notNegative(f, "hold.in_above_bytes", h.InAboveBytes)
 	notNegative(f, "hold.out_above_bytes", h.OutAboveBytes)
 	between(f, "hold.expire_days", h.ExpireDays, 0, maxDays)
 	between(f, "hold.note_lines", h.NoteLines, 1, 100)
-	if m := h.Manager; m != "" && m != c.Office.Postmaster && all[m] != isUser {
+	if m := h.Manager; m != "" && m != c.Office.Postmaster && all.kind[m] != isUser {
 		f.add("hold.manager", m, "no user has that name")
 	}
 	for i, b := range h.Hours {
@@ -36,7 +36,7 @@ func (c *Config) checkBounce(f *Faults) {
 	between(f, "bounce.give_up_calls", c.Bounce.GiveUpCalls, 0, 10000)
 }
 
-func (c *Config) checkRules(all names, f *Faults) {
+func (c *Config) checkRules(all *book, f *Faults) {
 	known := make(map[string]bool)
 	for i, r := range c.Rules {
 		at := where("rule", i, r.Name)
@@ -47,7 +47,7 @@ func (c *Config) checkRules(all names, f *Faults) {
 		r.checkConditions(at, c.Boxes, f)
 		r.checkActions(at, all, f)
 		for _, a := range r.Forward {
-			if address(f, at+".forward", a) && c.ours(a[strings.LastIndexByte(a, '@')+1:]) {
+			if address(f, at+".forward", a) && (all.owner[strings.ToLower(a)] != "" || c.ours(a[strings.LastIndexByte(a, '@')+1:])) {
 				f.add(at+".forward", a, "is in the office; use deliver_to or copy_to")
 			}
 		}
@@ -59,7 +59,7 @@ func (r Rule) checkConditions(at string, boxes []Box, f *Faults) {
 		oneOf(f, at+".origin", r.Origin, OriginCollected, OriginOffice)
 	}
 	for _, name := range r.Box {
-		if !slices.ContainsFunc(boxes, func(b Box) bool { return b.Name == name }) {
+		if !strings.Contains(name, "*") && !slices.ContainsFunc(boxes, func(b Box) bool { return b.Name == name }) {
 			f.add(at+".box", name, "no box has that name")
 		}
 	}
@@ -69,7 +69,9 @@ func (r Rule) checkConditions(at string, boxes []Box, f *Faults) {
 	for key, list := range map[string][]string{"from": r.From, "to": r.To, "subject": r.Subject, "list_id": r.ListID, "header": r.Header} {
 		for _, text := range list {
 			if strings.TrimSpace(text) == "" {
-				f.add(at+"."+key, "", "is empty and would hold for nothing or for everything; write \"*\" for anything")
+				f.add(at+"."+key, "", "has an empty text; \"*\" stands for anything")
+			} else if (key == "from" || key == "to") && !strings.Contains(text, "*") {
+				address(f, at+"."+key, wholeDomain(text))
 			}
 		}
 	}
@@ -83,12 +85,12 @@ func (r Rule) checkConditions(at string, boxes []Box, f *Faults) {
 	}
 	notNegative(f, at+".larger_than_bytes", r.LargerThanBytes)
 	notNegative(f, at+".smaller_than_bytes", r.SmallerThanBytes)
-	if r.SmallerThanBytes > 0 && r.LargerThanBytes >= r.SmallerThanBytes {
+	if r.SmallerThanBytes > 0 && r.LargerThanBytes >= r.SmallerThanBytes-1 {
 		f.add(at+".larger_than_bytes", "", "no message is larger than %d and smaller than %d octets", r.LargerThanBytes, r.SmallerThanBytes)
 	}
 }
 
-func (r Rule) checkActions(at string, all names, f *Faults) {
+func (r Rule) checkActions(at string, all *book, f *Faults) {
 	all.places(f, at+".deliver_to", r.DeliverTo)
 	all.places(f, at+".copy_to", r.CopyTo)
 	if r.Folder != "" {
@@ -105,6 +107,14 @@ func (r Rule) checkActions(at string, all names, f *Faults) {
 	case r.Discard && r.always():
 		f.add(at+".discard", "", "would discard all mail: give the rule a condition")
 	}
+}
+
+// wholeDomain makes an address of "@domain", which stands for all of them.
+func wholeDomain(text string) string {
+	if strings.HasPrefix(text, "@") {
+		return "*" + text
+	}
+	return text
 }
 
 // always says that the rule holds for all mail that comes from one side.
