@@ -66,6 +66,8 @@ configuration() {
 		dir = $(quote "$WORK_DIR/storage")
 		[smtp]
 		listen = ["$listen"]
+		[imap]
+		listen = []
 		[[line]]
 		kind = "net"
 		$(the_line)

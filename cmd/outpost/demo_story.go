@@ -149,6 +149,8 @@ postmaster = "ann"
 dir = "data"
 [smtp]
 listen = [%[2]q]
+[imap]
+listen = []
 [[user]]
 name = "ann"
 addresses = ["ann@%[1]s", "director@%[1]s"]

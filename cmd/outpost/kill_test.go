@@ -99,7 +99,7 @@ func newKilled(t *testing.T) *killed {
 	k := &killed{t: t, path: filepath.Join(dir, "outpost.toml"), address: l.Addr().String()}
 	_ = l.Close()
 	text := fmt.Sprintf("[office]\nname = \"gw.clinic.example\"\ndomains = [\"clinic.example\"]\n[storage]\ndir = \"data\"\n"+
-		"[smtp]\nlisten = [%q]\n[[user]]\nname = \"ben\"\naddresses = [\"ben@clinic.example\"]\n", k.address)
+		"[smtp]\nlisten = [%q]\n[imap]\nlisten = []\n[[user]]\nname = \"ben\"\naddresses = [\"ben@clinic.example\"]\n", k.address)
 	if err := os.WriteFile(k.path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -112,6 +112,8 @@ domains = ["clinic.example"]
 dir = "data"
 [smtp]
 listen = ["127.0.0.1:0"]
+[imap]
+listen = ["127.0.0.1:0"]
 [[user]]
 name = "ann"
 addresses = ["ann@clinic.example"]
