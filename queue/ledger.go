@@ -63,6 +63,11 @@ type Call struct {
 	Failed    int `json:"failed,omitempty"`
 	Collected int `json:"collected,omitempty"`
 	Deleted   int `json:"deleted,omitempty"`
+	// Of the collected: those of which everybody had a copy from another box, and those discarded, by the rule. Held
+	// are new ones that stay at the provider until a person decides.
+	Copies    int            `json:"copies,omitempty"`
+	Discarded map[string]int `json:"discarded,omitempty"`
+	Held      int            `json:"held,omitempty"`
 	// Octets of the bodies of those messages.
 	SentBytes      int64    `json:"sent_bytes,omitempty"`
 	CollectedBytes int64    `json:"collected_bytes,omitempty"`

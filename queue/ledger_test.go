@@ -85,7 +85,7 @@ func TestSeen(t *testing.T) {
 	q := open(t, dir, Options{Now: func() time.Time { return clock }})
 	raw := "8-bit\xff" // UIDLs are kept octet for octet
 	m := collected(raw)
-	m.Print = "print"
+	m.Print, m.Listed = "print", 4
 	m = add(t, q, m, "body")
 	clock = now.Add(time.Hour)
 	for _, uidls := range [][]string{{"a", "b"}, {"a", raw}, nil} {

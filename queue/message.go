@@ -95,6 +95,8 @@ type Message struct {
 	// them exactly.
 	Box  string `json:"box,omitempty"`
 	UIDL string `json:"uidl,omitempty"`
+	// Listed is the size in octets by which the box's server knew it; 0: not known.
+	Listed int64 `json:"listed,omitempty"`
 	// Print identifies a Collected message by its header, should its box be numbered anew; "":
 	// it has nothing that could. It is kept with the UIDL.
 	Print string `json:"print,omitempty"`

@@ -24,13 +24,13 @@ type Seen struct {
 	// ID is the message's here; "": it was only marked, or is of a time when that was not noted. So it is with
 	// the following.
 	ID spool.ID `json:"id,omitempty"`
-	// Size is the body's length in octets.
+	// Size is Message.Listed.
 	Size int64 `json:"size,omitempty"`
 	// Print is Message.Print.
 	Print string `json:"print,omitempty"`
 }
 
-func seenOf(m *Message) Seen { return Seen{At: m.Received, ID: m.ID, Size: m.Size, Print: m.Print} }
+func seenOf(m *Message) Seen { return Seen{At: m.Received, ID: m.ID, Size: m.Listed, Print: m.Print} }
 
 // Seen lists the UIDLs of a box that were collected or marked. A box never heard of has
 // none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -100,7 +101,7 @@ func (o *office) assemble(with opening) error {
 	}
 	o.calls = session.New(session.Options{
 		Queue: o.queue, Lines: o.routes(with.port), Smarthost: host, Boxes: boxes,
-		Recipients: o.mailroom.ForBox, OnEvent: o.feed.Tell, Log: o.log,
+		Sort: o.sort, OnEvent: o.feed.Tell, Log: o.log,
 	})
 	times, err := schedule.Parse(o.cfg.Schedule.Calls, o.cfg.Schedule.Location())
 	if err != nil {
@@ -241,4 +242,9 @@ func (o *office) status() (control.Status, error) {
 	}
 	s.Forecast = o.calls.Forecast(s.WaitingBytes)
 	return s, err
+}
+
+// sort says who gets what a box had.
+func (o *office) sort(box string, _ io.ReadSeeker, _ int64) (m queue.Message, discard string, err error) {
+	return queue.Message{Origin: queue.Collected, EightBit: true, To: o.mailroom.ForBox(box)}, "", nil
 }

@@ -2,6 +2,7 @@ package peers_test
 
 import (
 	"context"
+	"io"
 	"testing"
 	"time"
 
@@ -40,8 +41,8 @@ func TestCallOverNetLine(t *testing.T) {
 		}},
 		Boxes: []session.Box{{Name: "ann", Account: "ann@provider", Address: o.boxes.POP3S,
 			POP3: pop3.Options{TLS: pop3.TLSImplicit, TLSConfig: o.boxes.ClientTLS(), User: "ann", Password: "secret"}}},
-		Recipients: func(box string) []queue.Recipient {
-			return []queue.Recipient{{Addr: box, Where: queue.Local, State: queue.Waiting}}
+		Sort: func(box string, _ io.ReadSeeker, _ int64) (queue.Message, string, error) {
+			return queue.Message{Origin: queue.Collected, To: []queue.Recipient{{Addr: box, Where: queue.Local}}}, "", nil
 		},
 	})
 	o.write([]byte("Subject: out\r\n\r\n"+text(20_000)), "x@far.example")

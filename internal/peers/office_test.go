@@ -79,8 +79,8 @@ func newOffice(t *testing.T, line modemtest.Options) *office {
 			TLS: relay.TLSStart, TLSConfig: o.smarthost.ClientTLS(), User: "joe", Password: passwords["joe"],
 		}},
 		Boxes: boxes,
-		Recipients: func(box string) []queue.Recipient {
-			return []queue.Recipient{{Addr: box, Where: queue.Local, State: queue.Waiting}}
+		Sort: func(box string, _ io.ReadSeeker, _ int64) (queue.Message, string, error) {
+			return queue.Message{Origin: queue.Collected, To: []queue.Recipient{{Addr: box, Where: queue.Local}}}, "", nil
 		},
 		OnEvent: func(e session.Event) {
 			o.mu.Lock()

@@ -2,6 +2,7 @@ package peers_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,20 +21,21 @@ import (
 // shelf is a Store in memory.
 type shelf struct {
 	now   func() time.Time
-	seen  map[string]time.Time
+	seen  map[string]pop3.Seen
 	saved [][]byte
+	held  []pop3.Held
 	// after, if set, is called when a message has been saved.
 	after func(saved int)
 }
 
-func newShelf() *shelf { return &shelf{now: time.Now, seen: map[string]time.Time{}} }
+func newShelf() *shelf { return &shelf{now: time.Now, seen: map[string]pop3.Seen{}} }
 
-func (s *shelf) Seen() (map[string]time.Time, error) { return maps.Clone(s.seen), nil }
+func (s *shelf) Seen() (map[string]pop3.Seen, error) { return maps.Clone(s.seen), nil }
 
-func (s *shelf) Save(_ context.Context, _ int64, body io.Reader, identity func() string, done func(error)) {
+func (s *shelf) Save(_ context.Context, size int64, body io.Reader, identity func() string, done func(error)) {
 	text, err := io.ReadAll(body)
 	if _, ok := s.seen[identity()]; err == nil && !ok {
-		s.seen[identity()] = s.now()
+		s.seen[identity()] = pop3.Seen{At: s.now(), Size: size, Print: pop3.Fingerprint(bytes.NewReader(text))}
 		s.saved = append(s.saved, text)
 	}
 	done(err)
@@ -45,6 +47,19 @@ func (s *shelf) Save(_ context.Context, _ int64, body io.Reader, identity func()
 func (s *shelf) Forget(_ context.Context, uidls []string) error {
 	for _, u := range uidls {
 		delete(s.seen, u)
+	}
+	return nil
+}
+
+func (s *shelf) Hold(_ context.Context, h pop3.Held) error {
+	s.held = append(s.held, h)
+	return nil
+}
+
+func (s *shelf) Renamed(_ context.Context, identities map[string]string) error {
+	for was, is := range identities {
+		s.seen[is] = s.seen[was]
+		delete(s.seen, was)
 	}
 	return nil
 }
@@ -106,7 +121,7 @@ func TestCollectFromDovecot(t *testing.T) {
 				for _, m := range later {
 					boxes.Deliver("ann", m)
 				}
-				s.seen = map[string]time.Time{}
+				s.seen = map[string]pop3.Seen{}
 				if r := collect(t, test.address, opt, s); r.Collected != len(later) || r.Deleted != len(later) {
 					t.Errorf("call %d: report %+v, want %d messages", n+2, r, len(later))
 				}

@@ -6,13 +6,12 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 )
 
 // null is a Store that reads and keeps nothing.
 type null struct{}
 
-func (null) Seen() (map[string]time.Time, error) { return nil, nil }
+func (null) Seen() (map[string]Seen, error) { return nil, nil }
 
 func (null) Save(_ context.Context, _ int64, body io.Reader, _ func() string, done func(error)) {
 	_, err := io.Copy(io.Discard, body)
@@ -20,6 +19,10 @@ func (null) Save(_ context.Context, _ int64, body io.Reader, _ func() string, do
 }
 
 func (null) Forget(context.Context, []string) error { return nil }
+
+func (null) Hold(context.Context, Held) error { return nil }
+
+func (null) Renamed(context.Context, map[string]string) error { return nil }
 
 // BenchmarkCollect is a box of 10,000 small messages, or one of ten large ones, over the loopback interface.
 func BenchmarkCollect(b *testing.B) {

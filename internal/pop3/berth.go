@@ -17,6 +17,7 @@ type berth struct {
 	fence   *message   // see doubt
 	fenced  bool       // nothing is granted
 	gone    bool
+	given   bool          // up: nothing more is wanted
 	rest    int64         // octets under way
 	stalled bool          // and they don't count, as they don't come
 	wake    chan struct{} // that something has changed for next; holds one
@@ -44,7 +45,7 @@ func (b *berth) fly(m *message) {
 	if b.w.out <= 0 {
 		b.w.moved = time.Now()
 	}
-	m.left = m.size
+	m.left = m.octets
 	b.count(m.left)
 	b.flying = append(b.flying, m)
 }
@@ -156,8 +157,9 @@ func (b *berth) arrived(m *message, octets int) {
 	}
 }
 
-// finish says that nothing more will come of a message.
-func (b *berth) finish(m *message) {
+// finish says that nothing more will come of a message. more are to be asked for besides, that one once more among them, unless it says no:
+// the box is given up.
+func (b *berth) finish(m *message, more ...*message) bool {
 	b.w.mu.Lock()
 	defer b.w.mu.Unlock()
 	b.stall(false)
@@ -165,7 +167,19 @@ func (b *berth) finish(m *message) {
 	if m == b.fence {
 		b.fence, b.fenced = nil, false
 	}
+	taken := b.add(more)
 	b.settle()
+	return taken
+}
+
+// add wants more; false, if they won't be asked for.
+func (b *berth) add(more []*message) bool {
+	if len(more) == 0 || b.gone || b.given {
+		return len(more) == 0
+	}
+	b.wants = append(b.wants, more...)
+	slices.SortStableFunc(b.wants, (*message).compare)
+	return true
 }
 
 // settle goes on after a message has landed.
@@ -183,18 +197,20 @@ func (b *berth) settle() {
 }
 
 // doubt puts a fence behind the messages under way: they are suspect, and nothing is granted before fence is finished. Where nothing is
-// to come any more there is nothing to doubt. It is called when m was answered and hasn't been finished yet.
-func (b *berth) doubt(m, fence *message) {
+// to come any more there is nothing to doubt. It is called when m was answered and hasn't been finished yet; more are as finish has them.
+func (b *berth) doubt(m, fence *message, more ...*message) bool {
 	b.w.mu.Lock()
 	defer b.w.mu.Unlock()
 	b.untake()
+	taken := b.add(more)
 	if b.fenced || len(b.flying) < 2 && len(b.wants) == 0 {
-		return
+		return taken
 	}
 	b.fence, b.fenced = fence, true
 	for _, other := range b.flying {
 		other.suspect = other != m
 	}
+	return taken
 }
 
 // suspects says whether m was under way when there was doubt.
@@ -221,7 +237,7 @@ func (b *berth) abandon() int {
 	defer b.w.mu.Unlock()
 	b.untake()
 	n := len(b.wants)
-	b.wants = nil
+	b.wants, b.given = nil, true
 	b.nudge()
 	return n
 }

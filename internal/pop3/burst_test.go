@@ -82,7 +82,7 @@ func many(n int) []mail {
 func TestGroups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, a := &maildrop{mails: many(3)}, newArchive()
-		a.seen["u1"] = time.Now()
+		a.seen["u1"] = Seen{At: time.Now()}
 		c, _, err := d.session(t.Context(), acquainted(plain), a, uncut, uncut)
 		want := []string{
 			"USER office\r\nPASS secret\r\nLIST\r\nUIDL\r\n", "RETR 3\r\nRETR 1\r\n", "DELE 2\r\nDELE 3\r\nDELE 1\r\nQUIT\r\n",
@@ -187,7 +187,7 @@ func TestSpeculate(t *testing.T) {
 			d, a, opt := &maildrop{mails: three(), answers: test.answers}, newArchive(), acquainted(plain)
 			opt.Speculate, opt.Window = true, NewWindow(1)
 			if test.seen != "" {
-				a.seen[test.seen] = time.Now()
+				a.seen[test.seen] = Seen{At: time.Now()}
 			}
 			if test.set != nil {
 				test.set(&opt)

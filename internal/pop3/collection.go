@@ -21,21 +21,46 @@ type collection struct {
 	// complete: the listing was understood to the last line.
 	complete bool
 	settled  bool       // it is known what is to be done
-	fresh    []*message // to be retrieved
+	fresh    []*message // to be retrieved, or looked at
 	ahead1   *message   // asked for with the log-in, and one of fresh
+	later    []*message // to be shown to the Store next time
+	shown    int        // to be shown to the Store this time
+	unnamed  int        // too large, and without an identity to hold them by
+	unread   bool       // one without UIDL won't be read: it may be any that was seen without
+	more     []*message // to be asked for when the reply that is read has ended
+	change   change
+	verified map[string]int64 // see Waiting
 
 	// What follows is also touched by those who save.
 	mu           sync.Mutex
 	saves        sync.WaitGroup // not done yet
-	seen         map[string]time.Time
+	seen         map[string]Seen
 	met          map[string]bool // identities by content that were found in this session
-	doomed       []entry         // to be deleted
-	saveFailures int             // in a row
+	here         []collected     // what the server has of what is stored here
+	doomed       []doomed
+	saveFailures int // in a row
 	report       Report
 }
 
+// collected is a message that is stored here.
+type collected struct {
+	entry
+	Seen
+	identity string
+}
+
+// doomed is a message that is to be deleted; unread if it never was retrieved.
+type doomed struct {
+	entry
+	unread bool
+}
+
+func newCollection(ctx context.Context, s *session, store Store, seen map[string]Seen) *collection {
+	return &collection{ctx: ctx, session: s, store: store, seen: seen, met: make(map[string]bool), verified: make(map[string]int64)}
+}
+
 func (c *collection) run() *Error {
-	c.speculate = c.opt.Speculate && (len(c.seen) == 0 || c.opt.Emptied) && c.opt.LeaveDays == 0
+	c.speculate = c.opt.Speculate && (len(c.seen) == 0 || c.opt.Emptied) && len(c.opt.Held) == 0 && c.opt.LeaveDays == 0 && c.opt.Keep == nil
 	err := c.open(c.ctx)
 	c.report.Known = c.keep(err)
 	if err != nil {
@@ -47,7 +72,9 @@ func (c *collection) run() *Error {
 		}
 		return err
 	}
-	if err := c.retrieve(); err != nil {
+	err = c.retrieve()
+	c.conclude()
+	if err != nil {
 		return err
 	}
 	return c.quit()
@@ -87,7 +114,7 @@ func (c *collection) weighFirst() *Error {
 		return nil
 	}
 	for _, e := range c.entries {
-		if e.number == 1 && e.size > c.opt.MaxBytes {
+		if e.number == 1 && (e.size > c.opt.MaxBytes || c.overHold(e.size)) {
 			return &Error{Command: "RETR 1", Temporary: true, Early: true, Err: fmt.Errorf("%s is too large, and was asked for before that was known", e.describe())}
 		}
 	}
@@ -111,32 +138,49 @@ func (c *collection) uidl() (map[int]string, *Error) {
 func (c *collection) settleKnown() {
 	now := c.opt.Now()
 	c.settled = true
+	c.findChange()
 	for _, e := range c.entries {
-		when, known := c.seen[e.identity]
+		seen, known := c.seen[e.identity]
 		switch {
 		case e.identity != "" && known:
-			c.report.Skipped++
-			c.dispose(e, when)
-		case e.size > c.opt.MaxBytes:
-			c.report.TooBig++
+			c.settleSeen(e, seen, now)
+		case c.familiar(e):
+			c.settleFamiliar(e, now)
 		default:
 			m := newMessage(e, c.opt.Waiting, now)
-			c.fresh = append(c.fresh, m)
-			if c.ahead && c.speculate && e.number == 1 {
+			if c.admit(m) {
+				c.fresh = append(c.fresh, m)
+			}
+			if c.ahead && c.speculate && e.number == 1 && m.job == retrieve && !m.saved {
 				c.ahead1 = m
 			}
 		}
 	}
+	if c.change.open == 0 {
+		c.match()
+	}
 }
 
-// dispose has a message deleted in the end that was saved at a given time, if it is due.
-func (c *collection) dispose(e entry, saved time.Time) {
-	days := int(c.opt.Now().Sub(saved) / (24 * time.Hour))
-	if c.opt.LeaveDays < 0 || days < c.opt.LeaveDays {
-		c.report.Left++
-		return
+// keeps says that a message that was collected is to stay on the server for now.
+func (c *collection) keeps(identity string, s Seen) bool {
+	if c.opt.Keep != nil {
+		return c.opt.Keep(identity, s)
 	}
-	c.doomed = append(c.doomed, e)
+	days := int(c.opt.Now().Sub(s.At) / (24 * time.Hour))
+	return c.opt.LeaveDays < 0 || days < c.opt.LeaveDays
+}
+
+// conclude finds out what is to be deleted, and says what there is to say, when all is saved that will be.
+func (c *collection) conclude() {
+	for _, m := range c.here {
+		if c.keeps(m.identity, m.Seen) {
+			c.report.Left++
+			continue
+		}
+		c.doomed = append(c.doomed, doomed{entry: m.entry})
+	}
+	c.tellHeld()
+	c.tellChange()
 }
 
 // quit deletes what is to be deleted, makes it come true, and forgets what the server showed to be gone. All of it is one group where
@@ -154,7 +198,7 @@ func (c *collection) quit() *Error {
 		}
 		c.flush()
 	}
-	marked := 0
+	marked, unread := 0, 0
 	for i, st := range commands {
 		if !c.pipelining {
 			c.send(st)
@@ -165,24 +209,30 @@ func (c *collection) quit() *Error {
 		case lost(err):
 			return err
 		case i == len(c.doomed):
-			c.quitted(marked, err)
+			c.quitted(marked, unread, err)
+		case err != nil && c.doomed[i].unread:
+			c.problem(fmt.Errorf("%s was to be dropped, but was not deleted: %w", c.doomed[i].describe(), err))
 		case err != nil:
 			c.problem(fmt.Errorf("%s is stored here, but was not deleted: %w", c.doomed[i].describe(), err))
 		default:
 			marked++
+			if c.doomed[i].unread {
+				unread++
+			}
 		}
 	}
 	return nil
 }
 
 // quitted is the end, with the reply to QUIT.
-func (c *collection) quitted(marked int, refused *Error) {
+func (c *collection) quitted(marked, unread int, refused *Error) {
 	if refused != nil {
 		// RFC 1939 §6: some or none were deleted. What still is there will be listed and deleted next time.
 		c.problem(fmt.Errorf("the server did not delete all it should have: %w", refused))
 		return
 	}
-	c.report.Deleted = marked
+	c.report.Deleted, c.report.Dropped = marked, unread
+	c.report.Gone = c.goneHeld()
 	c.report.Emptied = c.complete && marked == c.report.Listed
 	if gone := c.gone(); len(gone) > 0 {
 		if err := c.store.Forget(c.ctx, gone); err != nil {
@@ -191,17 +241,16 @@ func (c *collection) quitted(marked int, refused *Error) {
 	}
 }
 
-// gone are the identities that no message of a complete listing can have.
+// gone are the identities that no message of a complete listing can have; none, as long as one of them may be there under another.
 func (c *collection) gone() []string {
-	if !c.complete {
+	if !c.complete || slices.ContainsFunc(c.fresh, (*message).doubtful) {
 		return nil
 	}
 	listed := make(map[string]bool, len(c.entries))
-	nameless := false // by its content a message may be any that was seen without a UIDL
 	for _, e := range c.entries {
 		listed[e.uidl] = true
-		nameless = nameless || e.uidl == "" && e.size > c.opt.MaxBytes
 	}
+	nameless := c.unread // by its content a message may be any that was seen without a UIDL
 	for _, m := range c.fresh {
 		nameless = nameless || m.uidl == "" && !m.read
 	}
@@ -222,15 +271,44 @@ func (c *collection) gone() []string {
 	return gone
 }
 
+// goneHeld are the identities in Options.Held that no message of a complete listing can have.
+func (c *collection) goneHeld() []string {
+	listed := make(map[string]bool, len(c.entries))
+	for _, e := range c.entries {
+		listed[e.uidl] = true
+	}
+	if !c.complete || c.change.all || listed[""] {
+		return nil
+	}
+	var gone []string
+	for id := range c.opt.Held {
+		if !listed[id] {
+			gone = append(gone, id)
+		}
+	}
+	slices.Sort(gone)
+	return gone
+}
+
 // waiting is what the next session should know of what is still there.
 func (c *collection) waiting() map[string]Waiting {
 	if !c.settled {
 		return c.opt.Waiting
 	}
 	waiting := make(map[string]Waiting)
-	for _, m := range c.fresh {
-		if !m.saved && len(waiting) < maxWaiting {
-			waiting[strings.Clone(m.waitingKey())] = Waiting{Since: m.since, Tried: m.tried + m.died}
+	for _, m := range slices.Concat(c.fresh, c.later) {
+		if m.saved || len(waiting) >= maxWaiting {
+			continue
+		}
+		w := Waiting{Since: m.since, Tried: m.tried + m.died, Doubt: m.doubtful()}
+		if w.Doubt {
+			w.Print = m.print
+		}
+		waiting[strings.Clone(m.waitingKey())] = w
+	}
+	for id, size := range c.verified {
+		if len(waiting) < maxWaiting {
+			waiting[strings.Clone(id)] = Waiting{Since: c.seen[id].At, Verified: size}
 		}
 	}
 	return waiting

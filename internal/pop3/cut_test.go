@@ -335,7 +335,7 @@ func FuzzListing(f *testing.F) {
 		if len(entries)+len(bad) != len(lines) {
 			t.Fatalf("%d entries and %d bad of %d", len(entries), len(bad), len(lines))
 		}
-		identify(entries, parseUIDL(strings.Split(uidl, "\n")), map[string]time.Time{"a sha256:1": {}})
+		identify(entries, parseUIDL(strings.Split(uidl, "\n")), map[string]Seen{"a sha256:1": {}})
 		taken := map[string]bool{}
 		numbers := map[int]bool{}
 		for _, e := range entries {

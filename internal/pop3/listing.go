@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
 
 const (
@@ -71,7 +70,7 @@ func goodUIDL(uidl string) bool {
 
 // identify gives each entry its UIDL, and its identity where the UIDL is one: good, unique in this listing, and not known from earlier
 // to be shared.
-func identify(entries []entry, uidls map[int]string, seen map[string]time.Time) {
+func identify(entries []entry, uidls map[int]string, seen map[string]Seen) {
 	count := make(map[string]int, len(entries))
 	for i := range entries {
 		entries[i].uidl = uidls[entries[i].number]

@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -209,19 +210,22 @@ func acquainted(opt Options) Options {
 
 // archive is a Store as the queue is one: a message and its UIDL are kept together, and once.
 type archive struct {
-	seen  map[string]time.Time
+	seen  map[string]Seen
 	texts []string
+	held  map[string]Held
 	fail  map[string]error // by a part of the text
 	now   func() time.Time
 	late  time.Duration // if above zero, commits come up to twice that later
 	mu    sync.Mutex
 }
 
-func newArchive() *archive { return &archive{seen: map[string]time.Time{}, now: time.Now} }
+func newArchive() *archive {
+	return &archive{seen: map[string]Seen{}, held: map[string]Held{}, now: time.Now}
+}
 
-func (a *archive) Seen() (map[string]time.Time, error) { return a.seen, nil }
+func (a *archive) Seen() (map[string]Seen, error) { return a.seen, nil }
 
-func (a *archive) Save(_ context.Context, _ int64, body io.Reader, identity func() string, done func(error)) {
+func (a *archive) Save(_ context.Context, size int64, body io.Reader, identity func() string, done func(error)) {
 	b, err := io.ReadAll(body)
 	switch {
 	case err != nil:
@@ -229,14 +233,14 @@ func (a *archive) Save(_ context.Context, _ int64, body io.Reader, identity func
 	case a.late > 0:
 		go func() {
 			time.Sleep(time.Duration(len(b)%3) * a.late) // out of order, too
-			done(a.keep(b, identity()))
+			done(a.keep(b, size, identity()))
 		}()
 	default:
-		done(a.keep(b, identity()))
+		done(a.keep(b, size, identity()))
 	}
 }
 
-func (a *archive) keep(text []byte, identity string) error {
+func (a *archive) keep(text []byte, size int64, identity string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for part, err := range a.fail {
@@ -250,7 +254,7 @@ func (a *archive) keep(text []byte, identity string) error {
 	if identity == "" {
 		return errors.New("no identity")
 	}
-	a.seen[identity] = a.now()
+	a.seen[identity] = Seen{At: a.now(), Size: size, Print: Fingerprint(bytes.NewReader(text))}
 	a.texts = append(a.texts, string(text))
 	return nil
 }
@@ -261,6 +265,32 @@ func (a *archive) Forget(_ context.Context, uidls []string) error {
 			return errors.New("what was never seen is to be forgotten: " + u)
 		}
 		delete(a.seen, u)
+	}
+	return nil
+}
+
+func (a *archive) Hold(_ context.Context, h Held) error {
+	if _, again := a.held[h.Identity]; again {
+		return errors.New("shown again: " + h.Identity)
+	}
+	if err := a.fail["hold"]; err != nil {
+		return err
+	}
+	a.held[h.Identity] = h
+	return nil
+}
+
+func (a *archive) Renamed(_ context.Context, identities map[string]string) error {
+	if err := a.fail["rename"]; err != nil {
+		return err
+	}
+	for was, is := range identities {
+		seen, ok := a.seen[was]
+		if _, there := a.seen[is]; !ok || there {
+			return fmt.Errorf("%s can't become %s", was, is)
+		}
+		delete(a.seen, was)
+		a.seen[is] = seen
 	}
 	return nil
 }

@@ -52,7 +52,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"time"
@@ -73,6 +72,9 @@ const (
 	defaultTimeout = 90 * time.Second
 	// defaultMaxBytes is above what providers let through, and below what a small computer can't store.
 	defaultMaxBytes = 32 << 20
+	// defaultPreview shows what a message is about; maxPreview is well below what a TOP may have, at lines of usual length.
+	defaultPreview = 12
+	maxPreview     = 200
 	// maxSaveFailures in a row are not about the messages but about the disk; the line is not paid for retrieving more.
 	maxSaveFailures = 3
 )
@@ -97,14 +99,29 @@ type Options struct {
 	// Emptied is the Report.Emptied of the last session with this box.
 	Emptied bool
 	// Speculate asks for the first message before it is known whether there is one, which spares a round trip. It is done only where
-	// the box was left empty (Emptied, or Store.Seen is) and LeaveDays zero, so that whatever there is is new, and PIPELINING is known. Should the message be
-	// larger than MaxBytes, the session ends with an Error that is Early.
+	// the box was left empty (Emptied, or Store.Seen is; and nothing is in Held), LeaveDays is zero and Keep nil, so that whatever there
+	// is is new, and PIPELINING is known. Should the message be larger than MaxBytes or HoldAbove, the session ends with an Error that is Early.
 	Speculate bool
 	// LeaveDays is how many times 24 hours a message stays on the server after it was collected. Zero: it is deleted once
 	// stored. Negative: it is never deleted.
 	LeaveDays int
+	// Keep, unless nil, says instead of LeaveDays whether a message that was collected stays on the server for now. It is asked in
+	// each session for each such message, by the caller's goroutine of Collect; at once for what was collected in this session, of which Seen
+	// has no Print. It must be quick, as the line waits.
+	Keep func(identity string, s Seen) bool
 	// MaxBytes is the size, by the server's LIST, above which a message is left on the server. Zero means 32 MiB.
 	MaxBytes int64
+	// HoldAbove is the size, by LIST, above which a message is not retrieved but shown to Store.Hold and left on the server, until Held
+	// or Drop have it. 32 are shown in a session at most. Zero: none are. What has no UIDL can't be held, and counts as too big.
+	HoldAbove int64
+	// Held is what became of messages that were shown to Store.Hold, by their identity. False: nothing yet; it is left where it is, and
+	// not asked for. True: it was released, and is retrieved whatever its size.
+	Held map[string]bool
+	// Drop are the identities of messages to be deleted though they were not retrieved: true, and not released in Held. It has no say over
+	// what was collected.
+	Drop map[string]bool
+	// Preview is how many lines of the body Store.Hold is shown, 200 at most. Zero means 12.
+	Preview int
 	// Timeout is the silence allowed on the line: nothing moves either way. Zero means 90 s.
 	Timeout time.Duration
 	// Now is the clock by which LeaveDays counts; nil means time.Now.
@@ -115,6 +132,10 @@ func (o Options) withDefaults() (Options, error) {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = defaultMaxBytes
 	}
+	if o.Preview <= 0 {
+		o.Preview = defaultPreview
+	}
+	o.Preview = min(o.Preview, maxPreview)
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
 	}
@@ -145,42 +166,31 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// Store is what a box remembers between sessions. Its methods are called by one goroutine, the caller's of Collect.
-type Store interface {
-	// Seen gives what was saved and not forgotten: its identification, and when it was saved.
-	Seen() (map[string]time.Time, error)
-	// Save stores a message and the fact that its identity was seen, both or neither. It reads body to its end and returns, as
-	// nothing else of the box comes in meanwhile; it may have the rest done later, beside the next Save, up to 64 at once.
-	// A body that ends in anything but io.EOF has not come whole: nothing is stored. size is what the server listed, seldom exact.
-	//
-	// identity gives what the message is known by: from the start where it is a UIDL, else "" until body was read to its end.
-	//
-	// done must be called exactly once, from any goroutine, before Save returns or after. With nil it says that both are durable: the
-	// server is then told to delete the message. A message whose identity was seen before, or is being saved, is stored once, and
-	// done(nil) called for each of them, when the one that is stored is durable. Collect doesn't return before every done was called, even when ctx has ended.
-	Save(ctx context.Context, size int64, body io.Reader, identity func() string, done func(error))
-	// Forget drops what the server no longer has.
-	Forget(ctx context.Context, uidls []string) error
-}
-
-// Report is what a session did. Every message listed is counted in exactly one of Collected, Skipped, TooBig and Failed, when the
-// session came to its end; but for those that weren't asked for as the Window was stopped, which are in Waiting only.
+// Report is what a session did. Every message listed is counted in exactly one of Collected, Skipped, Held, Dropped, TooBig and Failed, when
+// the session came to its end; but for those that weren't asked for as the Window was stopped or enough were shown to Store.Hold,
+// which are in Waiting only, and those in Options.Drop that the server didn't delete.
 type Report struct {
 	Listed    int // messages in the box
 	Collected int // retrieved and saved
 	Skipped   int // saved by an earlier session, and not again
-	TooBig    int // larger than MaxBytes, left on the server
+	Held      int // larger than HoldAbove, and left on the server; Store.Hold has them, since now or earlier
+	Dropped   int // deleted without having been retrieved, by Options.Drop; as confirmed by the reply to QUIT
+	TooBig    int // larger than MaxBytes, or than HoldAbove and without a UIDL; left on the server
 	Failed    int // could not be retrieved or saved, see Problems; in Waiting, and tried again next time
+	Renamed   int // of those skipped: recognised though the server has changed their UIDLs
 	// Deleted is how many the server confirmed to have deleted, by its reply to QUIT. Left is how many of those collected or
-	// skipped stay there on purpose, by LeaveDays.
+	// skipped stay there on purpose, by LeaveDays or Keep.
 	Deleted, Left int
 	Bytes         int64   // octets of the messages collected
 	Emptied       bool    // all that was listed is deleted, as the server confirmed
 	Problems      []error // what went wrong without ending the session
+	// Gone are the identities in Options.Held that the server no longer has, sorted. None are there after a listing that was not
+	// understood, or in which the server has changed its UIDLs, nor if the session didn't come to its end.
+	Gone []string
 	// Known is what to keep of the server for the next session; nil: forget what was kept.
 	Known *Known
-	// Waiting is what to keep for the next session of messages that are in the box and were not collected, by what identifies them; it
-	// takes the place of what was kept. There are 10,000 at most, and none that are too big.
+	// Waiting is what to keep for the next session of messages that are in the box, mostly of those that were not collected, by what
+	// identifies them; it takes the place of what was kept. There are 10,000 at most, and none that are held or too big.
 	Waiting map[string]Waiting
 }
 
@@ -206,9 +216,9 @@ func Collect(ctx context.Context, conn net.Conn, opt Options, store Store) (Repo
 	if err != nil {
 		return Report{Known: opt.Known, Waiting: opt.Waiting}, fmt.Errorf("pop3: what was seen of the box: %w", err)
 	}
-	known := make(map[string]time.Time, len(seen)) // the Store's own map is not written to
+	known := make(map[string]Seen, len(seen)) // the Store's own map is not written to
 	maps.Copy(known, seen)
-	c := &collection{ctx: ctx, session: session, store: store, seen: known, met: make(map[string]bool)}
+	c := newCollection(ctx, session, store, known)
 	failure := c.run()
 	c.report.Waiting = c.waiting()
 	if failure == nil {

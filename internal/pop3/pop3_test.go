@@ -98,7 +98,7 @@ func TestOneBadMessage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, a := &maildrop{mails: three(), answers: test.answers}, newArchive()
-			a.seen["gone"] = time.Now()
+			a.seen["gone"] = Seen{At: time.Now()}
 			a.fail = test.fail
 			opt := plain
 			opt.MaxBytes = test.max
@@ -325,7 +325,7 @@ func TestUIDLRefused(t *testing.T) {
 		"fails, with code": {map[string]string{"UIDL": "-ERR [SYS/TEMP] index"}, false},
 	} {
 		d, a := &maildrop{mails: three(), answers: test.answers}, newArchive()
-		a.seen["u1"] = time.Now() // must not come again because the server has a bad day
+		a.seen["u1"] = Seen{At: time.Now()} // must not come again because the server has a bad day
 		_, err := d.collect(t, plain, a)
 		if test.ok && (err != nil || !a.holds(three()) || len(d.mails) > 0) {
 			t.Errorf("%s: %v, %q", name, err, a.texts)
@@ -349,7 +349,7 @@ type blind struct {
 	err error
 }
 
-func (b blind) Seen() (map[string]time.Time, error) { return nil, b.err }
+func (b blind) Seen() (map[string]Seen, error) { return nil, b.err }
 
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 )
 
 // maxSaves is how many messages may be with the Store at once, read but not done: their commits share one flush of the disk. Then
@@ -17,14 +18,16 @@ var errNotRead = errors.New("the store did not read it to its end")
 // retrieve brings in what is fresh. One goroutine asks for what the Window grants, while this one reads what comes. It returns when all
 // of it is saved, or isn't going to be.
 func (c *collection) retrieve() *Error {
-	if len(c.fresh) == 0 {
+	wants := slices.DeleteFunc(slices.Clone(c.fresh), func(m *message) bool { return m.saved || m.examined && m.job == examine })
+	c.more = nil // they are among those
+	if len(wants) == 0 {
 		return c.discardFirst()
 	}
 	most := 1
 	if c.pipelining {
 		most = mostFlying
 	}
-	c.berth = c.opt.Window.join(c.fresh, most, c.ahead1)
+	c.berth = c.opt.Window.join(wants, most, c.ahead1)
 	defer c.berth.leave()
 	sent := make(chan *message, 2*mostFlying) // more than can be under way
 	if c.ahead1 != nil {
@@ -76,7 +79,7 @@ func (c *collection) ask(sent chan<- *message) {
 	defer close(sent)
 	for granted := c.berth.next(c.ctx); len(granted) > 0; granted = c.berth.next(c.ctx) {
 		for _, m := range granted {
-			c.send(retrieval(m.number, m.size))
+			c.send(m.request(c.opt.Preview))
 			sent <- m
 		}
 		_ = c.wire.flush() // this is beside the reading already
@@ -85,7 +88,7 @@ func (c *collection) ask(sent chan<- *message) {
 
 // receive takes what comes for a message. An error ends the session.
 func (c *collection) receive(m *message, slots chan struct{}) *Error {
-	command := fmt.Sprintf("RETR %d", m.number)
+	command := m.command()
 	err := c.reply(command)
 	switch {
 	case m.number == 0:
@@ -93,9 +96,8 @@ func (c *collection) receive(m *message, slots chan struct{}) *Error {
 	case lost(err):
 		return c.diedOf(m, err)
 	case err != nil:
-		c.fail(m, fmt.Errorf("%s was not retrieved: %w", m.describe(), err))
-		m.died++
-		c.berth.doubt(m, &message{})
+		c.refused(m, err)
+		c.asked(c.berth.doubt(m, &message{}, c.more...))
 		c.berth.finish(m)
 		return nil
 	}
@@ -107,11 +109,46 @@ func (c *collection) receive(m *message, slots chan struct{}) *Error {
 		c.berth.again(m)
 		return nil
 	}
-	if err := c.save(b, slots); err != nil {
+	if err := c.take(b, slots); err != nil {
 		return c.diedOf(m, lostError(command, c.opt.Timeout, err))
 	}
-	c.berth.finish(m)
+	c.asked(c.berth.finish(m, c.more...))
 	return nil
+}
+
+// take does with the text of a message what it is wanted for. An error is the connection's.
+func (c *collection) take(b *body, slots chan struct{}) error {
+	switch b.m.job {
+	case examine:
+		return c.look(b)
+	case show:
+		return c.show(b)
+	default:
+		return c.save(b, slots)
+	}
+}
+
+// refused is a message that the server doesn't give.
+func (c *collection) refused(m *message, err *Error) {
+	switch m.job {
+	case examine:
+		c.judge(m, "")
+	case show:
+		c.hold(m, nil)
+	case retrieve:
+		c.fail(m, fmt.Errorf("%s was not retrieved: %w", m.describe(), err))
+		m.died++
+	}
+}
+
+// asked counts what was to be asked for more as failed, if it won't be.
+func (c *collection) asked(taken bool) {
+	for _, m := range c.more {
+		if !taken {
+			c.fail(m, nil)
+		}
+	}
+	c.more = nil
 }
 
 // passFence is the answer to RETR 0, a message that no box has (RFC 1939 §3 counts from 1). It is sent after a RETR was refused, once all
@@ -130,7 +167,9 @@ func (c *collection) passFence(m *message, err *Error) *Error {
 
 // diedOf is a connection that ended at a message.
 func (c *collection) diedOf(m *message, err *Error) *Error {
-	c.fail(m, nil)
+	if !m.saved { // it was held, for all that
+		c.fail(m, nil)
+	}
 	if c.ctx.Err() == nil {
 		m.died++
 	}
@@ -202,16 +241,16 @@ func (c *collection) saved(b *body) {
 	c.saveFailures = 0
 	b.m.saved = true
 	identity := b.identity()
-	when, known := c.seen[identity]
+	seen, known := c.seen[identity]
 	if known {
 		c.report.Skipped++
 	} else {
 		c.report.Collected++
 		c.report.Bytes += b.octets
-		when = c.opt.Now()
-		c.seen[identity] = when // another copy in this listing is the same message
+		seen = Seen{At: c.opt.Now(), Size: b.m.size}
+		c.seen[identity] = seen // another copy in this listing is the same message
 	}
-	c.dispose(b.m.entry, when)
+	c.here = append(c.here, collected{b.m.entry, seen, identity})
 }
 
 // body is the text of a message, as it comes from the wire.

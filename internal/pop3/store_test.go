@@ -20,13 +20,17 @@ import (
 // saver is a Store of one function, that has seen nothing.
 type saver func(body io.Reader, identity func() string, done func(error))
 
-func (saver) Seen() (map[string]time.Time, error) { return nil, nil }
+func (saver) Seen() (map[string]Seen, error) { return nil, nil }
 
 func (s saver) Save(_ context.Context, _ int64, body io.Reader, identity func() string, done func(error)) {
 	s(body, identity, done)
 }
 
 func (saver) Forget(context.Context, []string) error { return nil }
+
+func (saver) Hold(context.Context, Held) error { return nil }
+
+func (saver) Renamed(context.Context, map[string]string) error { return nil }
 
 // A Store that won't have a message, or says so too early, costs nothing but that message.
 func TestStoreReadsNotToTheEnd(t *testing.T) {

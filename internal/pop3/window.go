@@ -70,7 +70,7 @@ func (w *Window) Stop() {
 func (w *Window) grant() {
 	for !w.stopped {
 		best := w.best()
-		if best == nil || w.awaited > 0 && best.wants[0].size > w.limit {
+		if best == nil || w.awaited > 0 && best.wants[0].octets > w.limit {
 			return
 		}
 		if w.limit > 0 && w.out >= w.limit {

@@ -16,7 +16,9 @@ const (
 	Sent       Kind = "sent"      // Message, To, Bytes
 	Deferred   Kind = "deferred"  // Message, To: tried, waits for another call; Text says why
 	Failed     Kind = "failed"    // Message, To: refused for good; Text says why
-	Collected  Kind = "collected" // Box, Message, Bytes
+	Collected  Kind = "collected" // Box, Message, Bytes; Text says where it goes
+	Discarded  Kind = "discarded" // Box, Bytes; Text says by which rule
+	HeldBack   Kind = "held"      // Box, Bytes; Text is the ID it is held by
 	BoxDone    Kind = "box"       // Box; Text sums up
 	Problem    Kind = "problem"   // Text is a line for a person
 	Alarm      Kind = "alarm"     // Text: the line may still be open
@@ -81,7 +83,7 @@ func (c *call) log(e Event) {
 		level = slog.LevelWarn
 	case Alarm:
 		level = slog.LevelError
-	case PhaseBegan, Sent, Collected, BoxDone, Ended:
+	case PhaseBegan, Sent, Collected, Discarded, HeldBack, BoxDone, Ended:
 	}
 	attrs := []slog.Attr{slog.Uint64("call", e.Call), slog.String("line", e.Line), slog.String("phase", e.Phase)}
 	for _, a := range []struct{ key, value string }{{"message", e.Message}, {"to", e.To}, {"box", e.Box}, {"text", e.Text}} {

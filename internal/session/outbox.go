@@ -217,18 +217,43 @@ func (o *outbox) mark(ctx context.Context, id spool.ID) (row queue.Message, to [
 	return row, to, err
 }
 
+// outgoing is a message as it goes to the smarthost. What can't be read is found out when relay opens it.
 func (o *outbox) outgoing(m queue.Message, to []string) *outgoing {
+	look, unreadable := o.outward(m)
 	out := &outgoing{row: m}
-	out.Message = relay.Message{From: m.From, To: to, Size: m.Size, EightBit: m.EightBit, UTF8: m.UTF8}
+	out.Message = relay.Message{From: look.From, To: to, Size: m.Size + look.Grows, EightBit: m.EightBit, UTF8: m.UTF8}
 	out.Open = func() (io.ReadCloser, error) {
+		if unreadable != nil {
+			out.failed = unreadable
+			return nil, unreadable
+		}
 		body, err := o.call.s.opt.Queue.Body(m.ID)
 		if err != nil {
 			out.failed = err
 			return nil, err
 		}
-		return body, nil
+		return content{look.Content(body), body}, nil
 	}
 	return out
+}
+
+// content is a body as it looks outside.
+type content struct {
+	io.Reader
+	io.Closer
+}
+
+// outward is how a message looks outside.
+func (o *outbox) outward(m queue.Message) (Outward, error) {
+	if o.call.s.opt.Outward == nil {
+		return Outward{From: m.From, Content: func(r io.Reader) io.Reader { return r }}, nil
+	}
+	body, err := o.call.s.opt.Queue.Body(m.ID)
+	if err != nil {
+		return Outward{}, err
+	}
+	defer body.Close()
+	return o.call.s.opt.Outward(m, body)
 }
 
 // again puts a message back that has recipients whose turn didn't come, for another connection of this call.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"outpost/internal/pop3"
 	"outpost/queue"
@@ -72,6 +71,10 @@ func (c *call) collect(ctx context.Context, box Box, known *pop3.Known, speculat
 	opt.Known, opt.Speculate = known, speculate
 	left := c.memory.left(box.Account)
 	opt.Waiting, opt.Emptied = left.Waiting, left.Emptied
+	store := &boxStore{call: c, box: box}
+	if err := store.prepare(&opt); err != nil {
+		return pop3.Report{Known: opt.Known, Waiting: opt.Waiting}, err
+	}
 	opt.Window = c.window
 	if opt.TLSConfig != nil {
 		opt.TLSConfig = c.memory.jar.Config(opt.TLSConfig, box.Address)
@@ -80,11 +83,14 @@ func (c *call) collect(ctx context.Context, box Box, known *pop3.Known, speculat
 	if err != nil {
 		return pop3.Report{Known: opt.Known, Waiting: opt.Waiting}, err
 	}
-	report, err := pop3.Collect(ctx, conn, opt, &boxStore{call: c, box: box})
+	report, err := pop3.Collect(ctx, conn, opt, store)
 	if report.Known != known {
 		c.memory.learnMailServer(box.Address, func(s *mailServer) { s.Known = report.Known })
 	}
 	c.memory.learnLeft(box.Account, boxFacts{report.Waiting, report.Emptied})
+	if gone := c.s.opt.Queue.DropHolds(ctx, box.Account, report.Gone); gone != nil {
+		err = errors.Join(err, gone)
+	}
 	return report, err
 }
 
@@ -100,6 +106,14 @@ func (c *call) collected(ctx context.Context, box Box, report pop3.Report, err e
 		return err
 	}
 	text := fmt.Sprintf("%d listed, %d collected, %d deleted", report.Listed, report.Collected, report.Deleted)
+	for _, more := range []struct {
+		n    int
+		what string
+	}{{report.Held, "held"}, {report.Dropped, "deleted uncollected, as was decided"}, {report.Renamed, "recognised under new names"}} {
+		if more.n > 0 {
+			text += fmt.Sprintf(", %d %s", more.n, more.what)
+		}
+	}
 	if report.TooBig > 0 {
 		c.problem("box "+box.Name, fmt.Errorf("%d messages are larger than %d octets (max_message_bytes) and stay at the provider",
 			report.TooBig, box.POP3.MaxBytes))
@@ -115,13 +129,18 @@ type boxStore struct {
 }
 
 // Seen gives what was collected from the box.
-func (b *boxStore) Seen() (map[string]time.Time, error) {
-	seen, err := b.call.s.opt.Queue.Seen(b.box.Account)
-	times := make(map[string]time.Time, len(seen))
-	for uidl, s := range seen {
-		times[uidl] = s.At
+func (b *boxStore) Seen() (map[string]pop3.Seen, error) {
+	kept, err := b.call.s.opt.Queue.Seen(b.box.Account)
+	seen := make(map[string]pop3.Seen, len(kept))
+	for identity, s := range kept {
+		seen[identity] = pop3.Seen{At: s.At, Size: s.Size, Print: s.Print}
 	}
-	return times, err
+	return seen, err
+}
+
+// Renamed keeps what is known of messages under their new UIDLs.
+func (b *boxStore) Renamed(ctx context.Context, identities map[string]string) error {
+	return b.call.s.opt.Queue.Rename(ctx, b.box.Account, identities)
 }
 
 // Forget drops what the box no longer has.
@@ -132,7 +151,7 @@ func (b *boxStore) Forget(ctx context.Context, uidls []string) error {
 // Save writes the message down as it comes and lets the disk take its time while the next one comes in. done hears nil
 // only when the message and its UIDL are committed, in this call or in one before. A
 // message that has come in is kept even if the line has gone meanwhile: its octets were paid for.
-func (b *boxStore) Save(ctx context.Context, _ int64, body io.Reader, identity func() string, done func(error)) {
+func (b *boxStore) Save(ctx context.Context, size int64, body io.Reader, identity func() string, done func(error)) {
 	q := b.call.s.opt.Queue
 	b.call.saving <- struct{}{}
 	staged, err := q.Stage(ctx, body)
@@ -141,31 +160,60 @@ func (b *boxStore) Save(ctx context.Context, _ int64, body io.Reader, identity f
 		done(err)
 		return
 	}
-	m := queue.Message{
-		Origin: queue.Collected, Box: b.box.Account, UIDL: identity(),
-		To: b.call.s.opt.Recipients(b.box.Name), EightBit: true,
-	}
+	uidl := identity()
 	ctx = context.WithoutCancel(ctx)
 	go func() {
 		defer func() { <-b.call.saving }()
-		done(b.call.safely("box "+b.box.Name, func() error { return b.keep(ctx, staged, m) }))
+		done(b.call.safely("box "+b.box.Name, func() error { return b.keep(ctx, staged, uidl, size) }))
 	}()
 }
 
-func (b *boxStore) keep(ctx context.Context, staged *queue.Staged, m queue.Message) error {
+// keep stores what has come in, for those whom it is for. listed is its size as the server has it.
+func (b *boxStore) keep(ctx context.Context, staged *queue.Staged, uidl string, listed int64) error {
 	ctx, stop := context.WithTimeout(ctx, saveLimit)
 	defer stop()
-	m, err := staged.Add(ctx, m)
-	if errors.Is(err, queue.ErrSeen) {
-		return nil
-	}
+	defer staged.Drop()
+	octets := staged.Size()
+	m, discard, err := b.call.s.opt.Sort(b.box.Name, staged.Body(), octets)
 	if err != nil {
+		return err
+	}
+	if discard != "" && len(m.To) == 0 {
+		return b.discard(ctx, uidl, discard, octets)
+	}
+	m.Box, m.UIDL, m.Listed, m.Print = b.box.Account, uidl, listed, pop3.Fingerprint(staged.Body())
+	m, err = staged.Add(ctx, m)
+	copied := errors.Is(err, queue.ErrCopy)
+	switch {
+	case errors.Is(err, queue.ErrSeen):
+		return nil
+	case err != nil && !copied:
 		return err
 	}
 	b.call.count(func(row *queue.Call) {
 		row.Collected++
-		row.CollectedBytes += m.Size
+		row.CollectedBytes += octets
+		if copied {
+			row.Copies++
+		}
 	})
-	b.call.emit(Event{Kind: Collected, Box: b.box.Name, Message: string(m.ID), Bytes: m.Size})
+	b.call.emit(Event{Kind: Collected, Box: b.box.Name, Message: string(m.ID), Bytes: octets, Text: m.Route})
+	return nil
+}
+
+// discard is what a rule of the office says about a message: it is seen, and goes nowhere.
+func (b *boxStore) discard(ctx context.Context, uidl, rule string, octets int64) error {
+	if err := b.call.s.opt.Queue.MarkSeen(ctx, b.box.Account, []string{uidl}); err != nil {
+		return err
+	}
+	b.call.count(func(row *queue.Call) {
+		row.Collected++
+		row.CollectedBytes += octets
+		if row.Discarded == nil {
+			row.Discarded = make(map[string]int)
+		}
+		row.Discarded[rule]++
+	})
+	b.call.emit(Event{Kind: Discarded, Box: b.box.Name, Bytes: octets, Text: fmt.Sprintf("rule %q", rule)})
 	return nil
 }

@@ -30,6 +30,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -90,8 +91,13 @@ type Options struct {
 	Boxes     []Box
 	// Jobs are done on the line too, beside the mail.
 	Jobs []Job
-	// Recipients says who in the office gets what is collected from a box.
-	Recipients func(box string) []queue.Recipient
+	// Sort says who gets a message that was collected from a box, by its content and size: the envelope, but for what
+	// names it in its box. discard is the rule by which nobody does; "": none. It is called from several goroutines.
+	Sort func(box string, body io.ReadSeeker, size int64) (m queue.Message, discard string, err error)
+	// Hold enters a message that stays at the provider, durably, and has those told whom it is for. nil: no message is held.
+	Hold func(context.Context, Held) error
+	// Outward says how a message looks outside; body may be read, and is at its beginning. nil: as it is kept.
+	Outward func(m queue.Message, body io.Reader) (Outward, error)
 	// OnEvent is told each step as it happens, from several goroutines but one
 	// at a time. It must not block. Nil: nobody is told.
 	OnEvent func(Event)
@@ -130,6 +136,22 @@ type Box struct {
 	Account string
 	Address string // host:port
 	POP3    pop3.Options
+	// HoldAbove is the size in octets above which a message is held, at that time; 0: none is. nil: none is.
+	HoldAbove func(now time.Time) int64
+	// HoldExpire is how long a held message waits for a decision before it is deleted at the provider; 0: for ever.
+	HoldExpire time.Duration
+	// Unread says which messages nobody has read yet here: those stay on the server. nil: POP3.LeaveDays says what stays.
+	Unread func(ids map[spool.ID]bool) (map[spool.ID]bool, error)
+}
+
+// Outward is how a message looks outside the office.
+type Outward struct {
+	// From is the envelope's sender.
+	From string
+	// Grows is by how many octets its content is longer than what is kept; below zero: shorter.
+	Grows int64
+	// Content makes it of what is kept.
+	Content func(io.Reader) io.Reader
 }
 
 // Job is something else than mail to do on a line that is up.

@@ -50,8 +50,8 @@ func newOffice(t *testing.T, boxes map[string]isp.Box) *office {
 		Queue:     q,
 		Lines:     []Route{o.route(o.line)},
 		Smarthost: &Smarthost{Address: "smtp.provider.example:25", Relay: relay.Options{TLS: relay.TLSNone}},
-		Recipients: func(box string) []queue.Recipient {
-			return []queue.Recipient{{Addr: box, Where: queue.Local}}
+		Sort: func(box string, _ io.ReadSeeker, _ int64) (queue.Message, string, error) {
+			return queue.Message{Origin: queue.Collected, To: []queue.Recipient{{Addr: box, Where: queue.Local}}}, "", nil
 		},
 		OnEvent: func(e Event) {
 			o.mu.Lock()

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"runtime/metrics"
 	"strings"
@@ -69,8 +70,10 @@ func quickOffice(b *testing.B, q *queue.Queue, smtp *quickSMTP, pop *quickPOP3) 
 	}
 	opt := Options{
 		Queue: q, Lines: []Route{{Line: line, MaxCall: time.Hour}},
-		Smarthost:  &Smarthost{Address: "smtp:25", Relay: relay.Options{TLS: relay.TLSNone}},
-		Recipients: func(string) []queue.Recipient { return []queue.Recipient{{Addr: "ann", Where: queue.Local}} },
+		Smarthost: &Smarthost{Address: "smtp:25", Relay: relay.Options{TLS: relay.TLSNone}},
+		Sort: func(string, io.ReadSeeker, int64) (queue.Message, string, error) {
+			return queue.Message{Origin: queue.Collected, To: []queue.Recipient{{Addr: "ann", Where: queue.Local}}}, "", nil
+		},
 	}
 	for i := range pop.boxes {
 		name := fmt.Sprint("box", i)

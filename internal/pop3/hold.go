@@ -1,0 +1,122 @@
+package pop3
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+const (
+	// maxShown is how many messages Store.Hold is shown in a session: a box that was found full of large ones shouldn't make a call of its
+	// own. With their tops of 32 KiB they are 1 MiB at most, to be kept somewhere.
+	maxShown = 32
+	// maxTopKept is what of a top is kept, in octets.
+	maxTopKept = 32 << 10
+	// enoughTries is after how many sessions that ended at a TOP none is sent any more for that message.
+	enoughTries = 3
+)
+
+// tops says that TOP (RFC 1939 §7) is worth trying: the server says that it has it (RFC 2449 §6.2), or nothing of what it has.
+func (c *collection) tops() bool {
+	return len(c.known.Capabilities) == 0 || c.known.has("TOP", "")
+}
+
+// decide says what is to be done about a message that was not collected before: true, if it is to be asked for, as m.job says then. It is
+// called under the mutex.
+func (c *collection) decide(m *message) bool {
+	released, shown := c.opt.Held[m.identity]
+	nameless := m.identity == ""
+	m.todo(retrieve)
+	switch {
+	case released && !nameless:
+		return true
+	case c.opt.Drop[m.identity] && !nameless:
+		c.doomed = append(c.doomed, doomed{m.entry, true})
+	case shown && !nameless:
+		c.report.Held++
+	case c.overHold(m.size) && !nameless:
+		m.todo(show)
+		return true
+	case c.overHold(m.size), m.size > c.opt.MaxBytes:
+		c.report.TooBig++
+		c.unread = c.unread || m.uidl == ""
+		if c.overHold(m.size) {
+			c.unnamed++
+		}
+	default:
+		return true
+	}
+	m.saved = true // as far as we go
+	return false
+}
+
+// overHold says that a message of that size is shown and not retrieved.
+func (c *collection) overHold(size int64) bool { return c.opt.HoldAbove > 0 && size > c.opt.HoldAbove }
+
+// admit decides about a message that was not collected before. True: it is to be asked for.
+func (c *collection) admit(m *message) bool {
+	c.mu.Lock()
+	asked := c.decide(m)
+	c.mu.Unlock()
+	switch {
+	case !asked:
+		return false
+	case m.job != show:
+		return true
+	}
+	if c.shown++; c.shown > maxShown {
+		c.later = append(c.later, m)
+		return false
+	}
+	if !c.tops() || m.tried >= enoughTries {
+		c.hold(m, nil)
+		return false
+	}
+	return true
+}
+
+// show reads the top of a message for Store.Hold. An error is the connection's.
+func (c *collection) show(b *body) error {
+	var top bytes.Buffer
+	_, err := io.Copy(&top, io.LimitReader(b, maxTopKept))
+	if err == nil {
+		err = b.drain()
+	}
+	if err == nil || errors.Is(err, errTooLong) { // that is no reason to ask for it again
+		c.hold(b.m, wholeLines(top.Bytes()))
+	}
+	return err
+}
+
+// wholeLines are those of a text; all of it, if there is none.
+func wholeLines(text []byte) []byte {
+	if end := bytes.LastIndexByte(text, '\n'); end >= 0 {
+		return text[:end+1]
+	}
+	return text
+}
+
+// hold gives a message into the hands of the Store, which decides with others what becomes of it. top is nil if it can't be had.
+func (c *collection) hold(m *message, top []byte) {
+	err := c.store.Hold(c.ctx, Held{Identity: m.identity, Size: m.size, Top: top})
+	if err != nil {
+		c.fail(m, fmt.Errorf("%s is too large to be collected unasked, and was not held: %w", m.describe(), err))
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m.saved = true
+	c.report.Held++
+}
+
+// tellHeld says what couldn't be done about large messages.
+func (c *collection) tellHeld() {
+	if n := len(c.later); n > 0 {
+		c.problem(fmt.Errorf("%d more messages larger than %d octets are shown next time: there were more than %d", n, c.opt.HoldAbove, maxShown))
+	}
+	if c.unnamed > 0 {
+		c.problem(fmt.Errorf("%d messages larger than %d octets can't be held, as the server gives them no identification of their own (UIDL): they stay there untouched",
+			c.unnamed, c.opt.HoldAbove))
+	}
+}

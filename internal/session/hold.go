@@ -1,0 +1,123 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"outpost/internal/pop3"
+	"outpost/queue"
+	"outpost/spool"
+)
+
+// Held is a message that a box has, too big to be brought in unasked.
+type Held struct {
+	Box, Account, UIDL string
+	// Size is in octets, as the server has it.
+	Size int64
+	// Top is its header and first lines; nil: the server doesn't show them.
+	Top []byte
+	// Price is what it costs to bring it in.
+	Price Price
+	// Expires is when it is deleted at the provider if nobody decides; zero: never.
+	Expires time.Time
+}
+
+// Price is what so many octets cost to bring in, beside a call that is placed anyway.
+type Price struct {
+	// Line is the line that is tried first; "": nothing is known of what it carries.
+	Line string
+	// Takes is how long they are on the line.
+	Takes time.Duration
+	// Now is the price at this hour and Later that of the cheapest Hours, with currency; Later and Hours
+	// are "" where this hour is no dearer than any.
+	Now, Later, Hours string
+}
+
+// Price says what so many octets more would cost, on the line that is tried first. It may be called at any time from any goroutine.
+func (s *Session) Price(octets int64) Price {
+	if len(s.opt.Lines) == 0 {
+		return Price{}
+	}
+	route := s.opt.Lines[0]
+	name := route.Line.Name()
+	m := &memory{queue: s.opt.Queue, note: func(string, error) {}}
+	line := newGauge(route.Rate, route.RTT, recall[lineFacts](m, keyLine+name)).facts()
+	if line.Down <= 0 {
+		return Price{}
+	}
+	p := Price{Line: name, Takes: time.Duration(explained(lineFacts{Up: line.Down, Down: line.Down}, 0, float64(octets)) * float64(time.Second))}
+	now := route.Tariff.At(time.Now())
+	cheap, band := route.Tariff.Cheapest()
+	// The call is placed and paid for anyway: what is added to it is the time.
+	now.SetUp, cheap.SetUp, now.Minimum, cheap.Minimum = decimal.Zero, decimal.Zero, 0, 0
+	p.Now = now.Format(now.Charge(p.Takes).Amount)
+	if cheap.PerMinute.LessThan(now.PerMinute) {
+		p.Later, p.Hours = cheap.Format(cheap.Charge(p.Takes).Amount), cmp.Or(band.Hours.String(), "outside the dearer hours")
+	}
+	return p
+}
+
+// prepare sets what the office's rules and people say about the messages of a box.
+func (b *boxStore) prepare(opt *pop3.Options) error {
+	q := b.call.s.opt.Queue
+	now := time.Now()
+	if b.box.HoldAbove != nil && b.call.s.opt.Hold != nil {
+		opt.HoldAbove = b.box.HoldAbove(now)
+	}
+	holds, err := q.Holds()
+	if err != nil {
+		return fmt.Errorf("what is held at the provider: %w", err)
+	}
+	opt.Held, opt.Drop = make(map[string]bool), make(map[string]bool)
+	for _, h := range holds {
+		if h.Box != b.box.Account {
+			continue
+		}
+		opt.Held[h.UIDL] = !h.Released.IsZero()
+		expired := b.box.HoldExpire > 0 && now.Sub(h.Since) >= b.box.HoldExpire
+		opt.Drop[h.UIDL] = h.Released.IsZero() && (expired || !h.Dropped.IsZero())
+	}
+	if b.box.Unread == nil {
+		return nil
+	}
+	seen, err := q.Seen(b.box.Account)
+	if err != nil {
+		return err
+	}
+	ids := make(map[spool.ID]bool)
+	for _, s := range seen {
+		ids[s.ID] = true
+	}
+	unread, err := b.box.Unread(ids)
+	if err != nil {
+		// They stay one call longer: that costs nothing, and deleting could.
+		b.call.problem("box "+b.box.Name, fmt.Errorf("which messages were read here can't be told, so all stay at the provider: %w", err))
+		unread = ids
+	}
+	// What is collected in this session has not been read either: it isn't in seen.
+	opt.Keep = func(identity string, _ pop3.Seen) bool {
+		s, known := seen[identity]
+		return !known || unread[s.ID]
+	}
+	return nil
+}
+
+// Hold enters a message that stays at the provider, and has those told whom it is for.
+func (b *boxStore) Hold(ctx context.Context, h pop3.Held) error {
+	held := Held{
+		Box: b.box.Name, Account: b.box.Account, UIDL: h.Identity, Size: h.Size, Top: h.Top, Price: b.call.s.Price(h.Size),
+	}
+	if b.box.HoldExpire > 0 {
+		held.Expires = time.Now().Add(b.box.HoldExpire)
+	}
+	if err := b.call.s.opt.Hold(ctx, held); err != nil {
+		return err
+	}
+	b.call.count(func(row *queue.Call) { row.Held++ })
+	b.call.emit(Event{Kind: HeldBack, Box: b.box.Name, Bytes: h.Size, Text: queue.HoldID(held.Account, held.UIDL)})
+	return nil
+}
