@@ -21,7 +21,7 @@ type rule struct {
 // floors are the packages of the house from the ground up. A package may import
 // only what lies on a floor below its own, but for the exceptions.
 var floors = [][]string{
-	{"outpost/internal/patience", "outpost/internal/tickets"},
+	{"outpost/internal/patience", "outpost/internal/tickets", "outpost/internal/dsn"},
 	{"outpost/spool", "outpost/modem", "outpost/internal/ppp", "outpost/internal/relay", "outpost/internal/pop3",
 		"outpost/internal/lmtp", "outpost/internal/identity", "outpost/internal/route", "outpost/internal/dsn",
 		"outpost/internal/schedule", "outpost/internal/tariff", "outpost/configs"},
@@ -39,10 +39,11 @@ var rules = []rule{
 	{of: "outpost/queue", may: []string{"outpost/spool"}, reason: "the durability promise must be reviewable without knowing a protocol"},
 	{of: "outpost/modem", may: []string{}, reason: "a modem knows nothing of PPP, mail or money"},
 	{of: "outpost/internal/ppp", may: []string{}, reason: "PPP runs over any stream and is tested over pipes"},
-	{of: "outpost/internal/relay", may: []string{"outpost/internal/patience"},
-		reason: "protocol code takes a conn, never a line or a queue; how long to bear with silence is the same for all"},
+	{of: "outpost/internal/relay", may: []string{"outpost/internal/patience", "outpost/internal/dsn"},
+		reason: "protocol code takes a conn, never a line or a queue; how long to bear with silence is the same for all, and so is how DSN writes addresses"},
 	{of: "outpost/internal/pop3", may: []string{"outpost/internal/patience"},
 		reason: "protocol code takes a conn, never a line or a queue; how long to bear with silence is the same for all"},
+	{of: "outpost/internal/dsn", may: []string{}, reason: "pure: what is a sender told; when and by which way is for others"},
 	{of: "outpost/internal/maildir", may: []string{"outpost/spool"}, reason: "a mailbox at rest knows neither who it is for nor who reads it"},
 	{of: "outpost/internal/users", may: []string{"outpost/spool"}, reason: "who may sign in is to be read as a whole, whatever door asks"},
 	{of: "outpost/internal/lmtp", may: []string{"outpost/internal/patience"},
