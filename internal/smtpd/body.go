@@ -33,6 +33,7 @@ func (s *session) Data(r io.Reader) error {
 	m := queue.Message{
 		Origin: queue.Submitted, From: tx.from, To: tx.to,
 		User: user, Client: s.clientText(), EightBit: tx.eightBit, UTF8: tx.utf8,
+		EnvID: tx.envID, Return: tx.ret,
 	}
 	m, err := s.srv.opt.Submit(s.srv.ctx, m, content)
 	if answer := s.verdict(err, content); answer != nil {

@@ -48,6 +48,8 @@ type transaction struct {
 	to       []queue.Recipient
 	eightBit bool
 	utf8     bool
+	envID    string // as in queue.Message
+	ret      string
 }
 
 // newSession greets a client who said EHLO.
@@ -91,10 +93,14 @@ func (s *session) Mail(from string, opt *smtp.MailOptions) error {
 		}
 		from = addr
 	}
+	if len(opt.EnvelopeID) > maxEnvID {
+		return s.refuse("MAIL", errLongEnvID)
+	}
 	s.n++
 	s.tx = transaction{
 		open: true, id: fmt.Sprintf("%s-%d", s.id, s.n), from: from,
 		eightBit: opt.Body == smtp.Body8BitMIME, utf8: opt.UTF8,
+		envID: opt.EnvelopeID, ret: string(opt.Return),
 	}
 	return nil
 }
@@ -111,7 +117,7 @@ func (s *session) stranger() *smtp.SMTPError {
 }
 
 // Rcpt asks where the address leads and adds the answer to the envelope.
-func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+func (s *session) Rcpt(to string, opt *smtp.RcptOptions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	addr, err := parseMailbox(to)
@@ -121,6 +127,10 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if !isASCII(addr) && !s.tx.utf8 {
 		return s.refuse("RCPT", errNeedsUTF8)
 	}
+	want, refusal := wishes(opt)
+	if refusal != nil {
+		return s.refuse("RCPT", refusal)
+	}
 	sender := Sender{User: s.user, Client: s.client, From: s.tx.from}
 	found, err := s.srv.opt.Resolve(s.srv.ctx, sender, addr)
 	if err == nil && len(found) == 0 {
@@ -129,18 +139,31 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if err != nil {
 		return s.refuse("RCPT", s.asReply(err))
 	}
-	for _, r := range found {
-		if r.State == "" {
-			r.State = queue.Waiting
-		}
-		if !slices.ContainsFunc(s.tx.to, func(have queue.Recipient) bool { return sameRecipient(have, r) }) {
-			s.tx.to = append(s.tx.to, r)
+	found = slices.Clone(found)
+	for i := range found {
+		found[i] = want.of(found[i], addr)
+		if refusal := untold(s.tx.from, &found[i]); refusal != nil {
+			return s.refuse("RCPT", refusal)
 		}
 	}
+	s.add(found)
 	if !slices.Contains(s.tx.rcpts, addr) {
 		s.tx.rcpts = append(s.tx.rcpts, addr)
 	}
 	return nil
+}
+
+// add puts recipients into the envelope, each once. Who is meant twice is reported on if one of the two is to be.
+func (s *session) add(found []queue.Recipient) {
+	for _, r := range found {
+		i := slices.IndexFunc(s.tx.to, func(have queue.Recipient) bool { return sameRecipient(have, r) })
+		switch {
+		case i < 0:
+			s.tx.to = append(s.tx.to, r)
+		case s.tx.to[i].Notify == string(smtp.DSNNotifyNever):
+			s.tx.to[i].Notify = r.Notify
+		}
+	}
 }
 
 // sameRecipient compares as SMTP does: the domain without regard to case, the

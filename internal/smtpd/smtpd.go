@@ -9,7 +9,10 @@
 //  2. EHLO makes a session. A client on a trusted network may send at once;
 //     anybody else proves who he is with AUTH PLAIN inside TLS, or is told 530
 //     at MAIL. So nothing is relayed for strangers, nor delivered for them.
-//  3. RCPT asks Options.Resolve where the address leads, and keeps the answer.
+//  3. RCPT asks Options.Resolve where the address leads, and keeps the answer,
+//     with what the sender wants to be told of it (RFC 3461). A recipient who
+//     has failed already is taken too, for the report that follows, unless the
+//     sender would not get one: then he is told here, by 550.
 //  4. DATA or BDAT: the content streams through [body], which puts a Received
 //     line on top, makes every line end CRLF, adds a missing Date and
 //     Message-ID, cuts loops, and through that into Options.Submit.
@@ -27,12 +30,12 @@
 //
 // # What is offered, and what is not
 //
-// PIPELINING, 8BITMIME, ENHANCEDSTATUSCODES, CHUNKING, SIZE, SMTPUTF8, STARTTLS
-// and AUTH PLAIN (inside TLS only). Not BINARYMIME: such a message is not made of
+// PIPELINING, 8BITMIME, ENHANCEDSTATUSCODES, CHUNKING, SIZE, SMTPUTF8, DSN, STARTTLS
+// and AUTH PLAIN (inside TLS only). With DSN the parameters are kept with the
+// message; the reports are others' work (RFC 3461 §5.1). Not BINARYMIME: such a message is not made of
 // lines, may go to the smarthost only if that one takes BINARYMIME too (RFC 3030
 // §3) and would have to be re-encoded for all others, which breaks signatures; mail
-// programs then send base64 by themselves. Not DSN, as no notifications are written
-// yet.
+// programs then send base64 by themselves.
 //
 // # Known limits, all of the library
 //
@@ -41,6 +44,7 @@
 //   - After 552 in DATA the rest of the content is read and thrown away.
 //   - After a BDAT message given up half-way the client must connect again (see spoil).
 //   - HELO can't be told from EHLO, so the Received line says ESMTP for both.
+//   - ORCPT of another type than rfc822 and utf-8 gets 501.
 //   - RCPT TO:<postmaster> without a domain (RFC 5321 §4.5.1) gets 501.
 package smtpd
 
@@ -114,7 +118,10 @@ type Options struct {
 	// It may be slow (bcrypt); at most two calls run at the same time.
 	Authenticate func(user, password string) bool
 	// Resolve says where mail for rcpt goes. A *smtp.SMTPError is answered as it
-	// is; any other error is logged and answered 451.
+	// is; any other error is logged and answered 451. A recipient in state
+	// queue.Failed, with the reason as Reply, is taken all the same, so that the
+	// reason comes to the sender as a report; where he would get none it is
+	// answered 550. Notify and Original are filled in here where they are "".
 	Resolve func(ctx context.Context, sender Sender, rcpt string) ([]queue.Recipient, error)
 	// Submit keeps the message and returns it with its ID; normally queue.Add. It
 	// reads body to its end, and returns nil only when the message is durable.
@@ -185,6 +192,7 @@ func New(opt Options) *Server {
 	s.smtp.MaxRecipients = s.opt.MaxRecipients
 	s.smtp.MaxLineLength = maxLine
 	s.smtp.EnableSMTPUTF8 = true
+	s.smtp.EnableDSN = true
 	s.smtp.ErrorLog = libraryLog{s.opt.Log}
 	// go-smtp's own time-outs stay off: its deadline is set once a command, which
 	// would give a whole message the time of one silence. conn keeps them instead.
