@@ -61,19 +61,28 @@ type Decision struct {
 // Explain says line by line why the message goes where it goes, and where that is.
 func (d Decision) Explain() []string {
 	lines := slices.Clone(d.Reasons)
+	add := func(format string, args ...any) { lines = append(lines, plain(fmt.Sprintf(format, args...))) }
 	if d.Hold != "" {
-		lines = append(lines, fmt.Sprintf("it is held by rule %q until somebody decides", d.Hold))
+		add("it is held by %s until somebody decides", sayRule(d.Hold))
 	}
 	if d.Discard != "" {
-		lines = append(lines, fmt.Sprintf("it is discarded by rule %q", d.Discard))
+		add("it is discarded by %s", sayRule(d.Discard))
 	}
 	if len(d.To) > 0 {
-		lines = append(lines, "it goes to "+strings.Join(d.To, ", "))
+		add("it goes to %s", strings.Join(d.To, ", "))
 	}
 	for _, f := range d.Forward {
-		lines = append(lines, fmt.Sprintf("it is forwarded to %s by rule %q", f.Addr, f.Rule))
+		add("it is forwarded to %s by %s", f.Addr, sayRule(f.Rule))
 	}
 	return lines
+}
+
+// sayRule names a rule for a person; one without a name of its own is "rule N" already.
+func sayRule(name string) string {
+	if strings.HasPrefix(name, "rule ") {
+		return name
+	}
+	return fmt.Sprintf("rule %q", name)
 }
 
 // draft is a decision that is being made.

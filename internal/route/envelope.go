@@ -67,7 +67,9 @@ func (c *scanner) angle() string {
 			continue
 		}
 		c.i++
-		if c.s[c.i-1] == '>' {
+		if b := c.s[c.i-1]; b == '<' {
+			start = c.i
+		} else if b == '>' {
 			end = c.i - 1
 			break
 		}
