@@ -4,14 +4,17 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"outpost/internal/config"
@@ -32,7 +35,7 @@ func certificate(cfg *config.Config) (tls.Certificate, error) {
 	if cfg.SMTP.CertFile != "" {
 		return tls.LoadX509KeyPair(cfg.SMTP.CertFile, cfg.SMTP.KeyFile)
 	}
-	certFile, keyFile := filepath.Join(cfg.Storage.Dir, "tls.crt"), filepath.Join(cfg.Storage.Dir, "tls.key")
+	certFile, keyFile := ownCertificate(cfg)
 	if cert, err := tls.LoadX509KeyPair(certFile, keyFile); err == nil {
 		return cert, nil
 	}
@@ -44,6 +47,38 @@ func certificate(cfg *config.Config) (tls.Certificate, error) {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(certPEM, keyPEM)
+}
+
+// ownCertificate are the files of the one we make.
+func ownCertificate(cfg *config.Config) (certFile, keyFile string) {
+	return filepath.Join(cfg.Storage.Dir, "tls.crt"), filepath.Join(cfg.Storage.Dir, "tls.key")
+}
+
+// certificateThere is certificate for who only looks: nil where one would be made.
+func certificateThere(cfg *config.Config) (*tls.Certificate, error) {
+	if cfg.SMTP.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(cfg.SMTP.CertFile, cfg.SMTP.KeyFile)
+		return &cert, err
+	}
+	cert, err := tls.LoadX509KeyPair(ownCertificate(cfg))
+	if err != nil {
+		return nil, nil //nolint:nilerr,nilnil // whatever is wrong with it, the next start makes another
+	}
+	return &cert, nil
+}
+
+// fingerprint is what mail programs show of a certificate: the SHA-256 of its DER
+// form, in pairs of hexadecimal digits.
+func fingerprint(cert tls.Certificate) string {
+	if len(cert.Certificate) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(cert.Certificate[0])
+	pairs := make([]string, len(sum))
+	for i, b := range sum {
+		pairs[i] = fmt.Sprintf("%02X", b)
+	}
+	return strings.Join(pairs, ":")
 }
 
 // keep writes a file whole or not at all.

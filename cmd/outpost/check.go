@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,11 +38,56 @@ func checkCommand() *cobra.Command {
 				return err
 			}
 			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "good: %d users, %d boxes, %d lines\n", len(cfg.Users), len(cfg.Boxes), len(cfg.Lines))
+			cert, err := certificateThere(cfg)
+			if err != nil {
+				return &exitError{code: exitUsage, err: fmt.Errorf("smtp.cert_file: %w", err)}
+			}
+			fmt.Fprintln(out, "good:", contents(cfg))
+			if cert != nil {
+				fmt.Fprintf(out, "certificate: SHA-256 %s\n", fingerprint(*cert))
+			} else {
+				fmt.Fprintf(out, "certificate: one for %s is made at the first start\n", cfg.Office.Name)
+			}
 			for _, l := range cfg.Lines {
-				fmt.Fprintf(out, "line %s: %s on %s, %s\n", l.Name, cfg.Modem(l).Name, l.Port, tariffOf(l.Tariff, cfg.Schedule.Location()).Describe())
+				fmt.Fprintf(out, "line %s: %s, %s\n", l.Name, wayOf(cfg, l), tariffOf(l.Tariff, cfg.Schedule.Location()).Describe())
 			}
 			return nil
 		},
 	}
+}
+
+// wayOf says what a line goes over.
+func wayOf(cfg *config.Config, l config.Line) string {
+	switch {
+	case l.Port != "":
+		return cfg.Modem(l).Name + " on " + l.Port
+	case l.Interface != "":
+		return "network on " + l.Interface
+	}
+	return "the network that is there"
+}
+
+// contents counts what a configuration has. What most offices don't have is named only
+// where there is some.
+func contents(cfg *config.Config) string {
+	parts := []string{count(len(cfg.Users), "user", "users"), count(len(cfg.Boxes), "box", "boxes"), count(len(cfg.Lines), "line", "lines")}
+	for _, more := range []struct {
+		n         int
+		one, many string
+	}{
+		{len(cfg.Folders), "folder", "folders"}, {len(cfg.Lists), "list", "lists"},
+		{len(cfg.Servers), "server", "servers"}, {len(cfg.Rules), "rule", "rules"},
+	} {
+		if more.n > 0 {
+			parts = append(parts, count(more.n, more.one, more.many))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

@@ -113,6 +113,6 @@ down and may be costing money.`),
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
 	root.PersistentFlags().StringP("config", "c", defaultConfig, "configuration file")
 	root.AddCommand(demoCommand(), serveCommand(), connectCommand(), hangupCommand(), statusCommand(), queueCommand(),
-		callsCommand(), checkCommand(), passwdCommand(), modemCommand())
+		callsCommand(), checkCommand(), passwdCommand(), userCommand(), modemCommand())
 	return root
 }

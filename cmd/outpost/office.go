@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"outpost/internal/session"
 	"outpost/internal/smtpd"
 	"outpost/internal/tariff"
+	"outpost/internal/users"
 	"outpost/modem"
 	"outpost/queue"
 	"outpost/spool"
@@ -35,6 +37,8 @@ type office struct {
 	log      *slog.Logger
 	queue    *queue.Queue
 	mailroom *mailroom.Mailroom
+	tls      *tls.Config  // of the doors
+	guard    *users.Guard // at the doors
 	door     *smtpd.Server
 	lines    []line
 	calls    *session.Session
@@ -88,6 +92,10 @@ func (o *office) assemble(with opening) error {
 	if o.mailroom, err = mailroom.New(o.mailroomOptions(with.step)); err != nil {
 		return err
 	}
+	if o.tls, err = o.serverTLS(); err != nil {
+		return err
+	}
+	o.guard = newGuard(o.cfg, o.log)
 	if o.door, err = o.newDoor(); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func passwdCommand() *cobra.Command {
   echo secret | outpost passwd`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			password, err := readPassword(cmd)
+			password, err := readPassword(cmd, "password: ")
 			if err != nil {
 				return err
 			}
@@ -36,11 +36,42 @@ func passwdCommand() *cobra.Command {
 	}
 }
 
+// newPassword reads a password, from a terminal twice, and gives its hash.
+func newPassword(cmd *cobra.Command) (string, error) {
+	password, err := readPassword(cmd, "password: ")
+	if err != nil {
+		return "", err
+	}
+	if _, asked := terminalOf(cmd); asked {
+		again, err := readPassword(cmd, "once more: ")
+		if err != nil {
+			return "", err
+		}
+		if again != password {
+			return "", &exitError{code: exitUsage, err: errors.New("the two are not the same"), hint: "nothing was changed"}
+		}
+	}
+	hash, err := users.Hash(password)
+	if err != nil {
+		return "", &exitError{code: exitUsage, err: err}
+	}
+	return hash, nil
+}
+
+// terminalOf is where a person types, if one does.
+func terminalOf(cmd *cobra.Command) (fd int, ok bool) {
+	f, ok := cmd.InOrStdin().(*os.File)
+	if !ok {
+		return 0, false
+	}
+	return int(f.Fd()), term.IsTerminal(int(f.Fd()))
+}
+
 // readPassword reads a line, from a terminal without echo.
-func readPassword(cmd *cobra.Command) (string, error) {
-	if f, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprint(cmd.ErrOrStderr(), "password: ")
-		text, err := term.ReadPassword(int(f.Fd()))
+func readPassword(cmd *cobra.Command, prompt string) (string, error) {
+	if fd, ok := terminalOf(cmd); ok {
+		fmt.Fprint(cmd.ErrOrStderr(), prompt)
+		text, err := term.ReadPassword(fd)
 		fmt.Fprintln(cmd.ErrOrStderr())
 		return string(text), err
 	}

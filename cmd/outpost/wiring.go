@@ -49,11 +49,18 @@ func (o *office) mailroomOptions(step func(string) error) mailroom.Options {
 	}
 }
 
-func (o *office) newDoor() (*smtpd.Server, error) {
+// serverTLS is what the office's doors show of themselves. Who sets a mail program up
+// compares the fingerprint, so each start says it.
+func (o *office) serverTLS() (*tls.Config, error) {
 	cert, err := certificate(o.cfg)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("certificate: %w", err)
 	}
+	o.log.Info("certificate", "sha256", fingerprint(cert))
+	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+}
+
+func (o *office) newDoor() (*smtpd.Server, error) {
 	var trusted []netip.Prefix
 	for _, n := range o.cfg.SMTP.TrustedNetworks {
 		prefix, err := netip.ParsePrefix(n)
@@ -65,8 +72,8 @@ func (o *office) newDoor() (*smtpd.Server, error) {
 	return smtpd.New(smtpd.Options{
 		Hostname: o.cfg.Office.Name, MaxBytes: o.cfg.SMTP.MaxMessageBytes, MaxRecipients: o.cfg.SMTP.MaxRecipients,
 		MaxConnections: o.cfg.SMTP.MaxConnections, Trusted: trusted,
-		TLS:          &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
-		Authenticate: newGuard(o.cfg, o.log).Admit,
+		TLS:          o.tls,
+		Authenticate: o.guard.Admit,
 		Resolve: func(ctx context.Context, _ smtpd.Sender, rcpt string) ([]queue.Recipient, error) {
 			return o.mailroom.Resolve(ctx, rcpt)
 		},

@@ -70,7 +70,8 @@ func (u *User) withDefaults(d Delivery) {
 		u.MayCall = new(true)
 	}
 	if u.Server == nil {
-		u.Server = new(d.Server)
+		server := d.Server
+		u.Server = &server
 	}
 }
 

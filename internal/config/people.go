@@ -1,6 +1,10 @@
 package config
 
-import "outpost/internal/users"
+import (
+	"slices"
+
+	"outpost/internal/users"
+)
 
 // User is a person of the office.
 type User struct {
@@ -70,6 +74,21 @@ func (u User) ServerName() string {
 		return ""
 	}
 	return *u.Server
+}
+
+// Kind says what has a name: "user", "folder", "list" or "server"; "" nothing.
+func (c *Config) Kind(name string) string {
+	switch {
+	case slices.ContainsFunc(c.Users, func(u User) bool { return u.Name == name }):
+		return isUser
+	case slices.ContainsFunc(c.Folders, func(m Folder) bool { return m.Name == name }):
+		return isFolder
+	case slices.ContainsFunc(c.Lists, func(l List) bool { return l.Name == name }):
+		return isList
+	case slices.ContainsFunc(c.Servers, func(s OfficeServer) bool { return s.Name == name }):
+		return isServer
+	}
+	return ""
 }
 
 // UsersWith gives the configured users, and behind them those of the names that none

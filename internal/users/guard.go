@@ -14,7 +14,7 @@ import (
 const atOnce = 2
 
 // Guard says who may sign in: by the users file, and by the configuration for those
-// who aren't in it. Its methods may be called from any goroutine.
+// who have no password there. Its methods may be called from any goroutine.
 type Guard struct {
 	file       *File
 	configured map[string]string
@@ -38,7 +38,7 @@ type stamp struct {
 }
 
 // NewGuard reads the users file, and reads it again whenever it has changed. configured
-// has hashes by name, for users who aren't in the file; nil is none. The log gets what
+// has hashes by name, for users who have none in the file; nil is none. The log gets what
 // is wrong with the file; nil discards.
 func NewGuard(file *File, configured map[string]string, log *slog.Logger) *Guard {
 	if log == nil {
@@ -79,8 +79,8 @@ func (g *Guard) hashFor(name string) (hash string, may bool) {
 	if now := stampOf(g.file.path); !now.same(g.stamp) {
 		g.read(now)
 	}
-	e, listed := g.byName[name]
-	if !listed {
+	e := g.byName[name]
+	if e.Hash == "" {
 		e.Hash = g.configured[name]
 	}
 	switch {
@@ -111,7 +111,7 @@ func (g *Guard) read(now stamp) {
 		}
 	}
 	for name, hash := range g.configured {
-		if _, listed := g.byName[name]; !listed && hash != "" {
+		if g.byName[name].Hash == "" && hash != "" {
 			g.all = append(g.all, hash)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 const MaxPassword = 1024
 
 // What a new hash costs: OWASP's least memory for argon2id, because a Raspberry Pi has
-// to find it for each who signs in, and takes some tenth of a second.
+// to find it for each who signs in, and takes a few tenths of a second.
 const (
 	memoryKiB = 19 * 1024
 	passes    = 2
@@ -51,8 +51,13 @@ func Hash(password string) (string, error) {
 	h := argonHash{memory: memoryKiB, passes: passes, lanes: lanes, salt: make([]byte, saltSize)}
 	rand.Read(h.salt)
 	h.key = h.of(password, keySize)
+	return h.String(), nil
+}
+
+// String is the hash in PHC form.
+func (h argonHash) String() string {
 	b64 := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.memory, h.passes, h.lanes, b64(h.salt), b64(h.key)), nil
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.memory, h.passes, h.lanes, b64(h.salt), b64(h.key))
 }
 
 // CheckHash tells whether a text is a hash that Verify takes. The error holds nothing
@@ -64,12 +69,21 @@ func CheckHash(hash string) error {
 	}
 	cost, err := bcrypt.Cost([]byte(hash))
 	switch {
-	case err != nil:
+	case err != nil || !likeBcrypt(hash):
 		return errors.New("is neither an argon2id hash nor one of bcrypt")
 	case cost > maxCost:
 		return fmt.Errorf("is a bcrypt hash of cost %d; more than %d takes too long to sign in", cost, maxCost)
 	}
 	return nil
+}
+
+// likeBcrypt says that a hash has the form $2b$10$SALTANDKEY, of which the library looks
+// only at the beginning.
+func likeBcrypt(hash string) bool {
+	return len(hash) == 60 && hash[0] == '$' && hash[1] == '2' && strings.IndexByte("abxy", hash[2]) >= 0 && hash[3] == '$' && hash[6] == '$' &&
+		!strings.ContainsFunc(hash[7:], func(r rune) bool {
+			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '/')
+		})
 }
 
 // Verify tells whether a password is the one of a hash. It takes as long for a wrong
@@ -100,9 +114,6 @@ func parseArgon(hash string) (h argonHash, err error) {
 	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.memory, &h.passes, &h.lanes); err != nil {
 		return h, wrong
 	}
-	if parts[3] != fmt.Sprintf("m=%d,t=%d,p=%d", h.memory, h.passes, h.lanes) {
-		return h, wrong
-	}
 	if h.memory > maxMemoryKiB || h.passes > maxPasses || h.lanes > maxLanes {
 		return h, fmt.Errorf("asks for more than m=%d, t=%d or p=%d: too much for each who signs in", maxMemoryKiB, maxPasses, maxLanes)
 	}
@@ -113,6 +124,9 @@ func parseArgon(hash string) (h argonHash, err error) {
 	h.salt, saltErr = base64.RawStdEncoding.Strict().DecodeString(parts[4])
 	h.key, keyErr = base64.RawStdEncoding.Strict().DecodeString(parts[5])
 	if saltErr != nil || keyErr != nil || len(h.salt) < 8 || len(h.salt) > 64 || len(h.key) < 16 || len(h.key) > 64 {
+		return h, wrong
+	}
+	if h.String() != hash { // the decoders above skip spaces and line ends
 		return h, wrong
 	}
 	return h, nil
