@@ -50,6 +50,21 @@ func TestAddWithUpdate(t *testing.T) {
 	}
 }
 
+// Who asked hears of each change of a message that stays, after it is durable.
+func TestOnUpdate(t *testing.T) {
+	var heard []Message
+	q := open(t, t.TempDir(), Options{OnUpdate: func(m Message) { heard = append(heard, m) }})
+	m := add(t, q, submitted("a@far.example", "b@far.example"), "body")
+	for i := range 2 {
+		if err := q.Update(t.Context(), m.ID, func(m *Message) error { m.To[i].State = Sent; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(heard) != 1 || heard[0].To[0].State != Sent || heard[0].To[1].State != Waiting {
+		t.Errorf("heard of %+v", heard)
+	}
+}
+
 // Mail of ours and collected mail never go out by mistake.
 func TestWhatMayGoOut(t *testing.T) {
 	q := open(t, t.TempDir(), Options{})

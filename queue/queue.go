@@ -91,6 +91,8 @@ type Options struct {
 	// OnAdd is told of every message after its commit, before Add returns, from
 	// Add's goroutine. It must not block. nil = nobody.
 	OnAdd func(Message)
+	// OnUpdate is told of every message that was changed and is still there, as OnAdd is. nil = nobody.
+	OnUpdate func(Message)
 	// Step is called before each durable step, with the spool's steps and
 	// StepCommit, from several goroutines. An error aborts the step. For tests of
 	// stops and faults; nil = none.

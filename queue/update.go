@@ -34,6 +34,7 @@ func (q *Queue) Update(ctx context.Context, id spool.ID, change func(*Message) e
 type update struct {
 	id          spool.ID
 	change      func(*Message) error
+	changed     Message
 	gone        bool // nothing is left to do, so the row goes
 	before, now ways
 }
@@ -47,7 +48,7 @@ func (u *update) decide(tx *bbolt.Tx) (func() error, error) {
 	if err := alter(&m, u.change); err != nil {
 		return nil, err
 	}
-	u.now = m.ways()
+	u.now, u.changed = m.ways(), m
 	if u.gone = m.done(); u.gone {
 		return func() error { return bucketMessages.in(tx).Delete([]byte(u.id)) }, nil
 	}
@@ -57,8 +58,11 @@ func (u *update) decide(tx *bbolt.Tx) (func() error, error) {
 // committed is what follows.
 func (u *update) committed(q *Queue) {
 	q.countArrivals(u.before, u.now)
-	if u.gone {
+	switch {
+	case u.gone:
 		q.discard(u.id)
+	case q.opt.OnUpdate != nil:
+		q.opt.OnUpdate(clone(u.changed))
 	}
 }
 

@@ -44,7 +44,7 @@ func newDaemon(t *testing.T, bin string, line modemtest.Options, uid int) *daemo
 	if d.port, err = d.r.modem.PTY(); err != nil {
 		t.Fatal(err)
 	}
-	text := d.r.configuration(isp.TLSNone, `"simulated"`, strconv.Quote(d.port), `"127.0.0.1:0"`, strconv.Quote(d.address))
+	text := d.r.configuration(isp.TLSNone, `"simulated"`, strconv.Quote(d.port), `"smtp-port"`, strconv.Quote(d.address))
 	if err := os.WriteFile(d.path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"outpost/internal/control"
 	"outpost/internal/dispatch"
 	"outpost/internal/mailroom"
+	"outpost/internal/notice"
 	"outpost/internal/schedule"
 	"outpost/internal/session"
 	"outpost/internal/smtpd"
@@ -44,7 +44,10 @@ type office struct {
 	calls    *session.Session
 	dispatch *dispatch.Dispatcher
 	feed     dispatch.Feed
+	notices  *notice.Notifier
+	book     *book
 	wake     chan struct{} // there is mail for the mailroom
+	tell     chan struct{} // there is something to tell the staff
 
 	mu   sync.Mutex
 	seen []control.LineDown // each line, as the last reset saw it
@@ -62,12 +65,10 @@ type opening struct {
 // openOffice opens the database and puts the parts together. It listens nowhere
 // and dials nothing yet. Close it.
 func openOffice(cfg *config.Config, with opening) (*office, error) {
-	o := &office{cfg: cfg, log: with.log, wake: make(chan struct{}, 1)}
+	o := &office{cfg: cfg, log: with.log, wake: make(chan struct{}, 1), tell: make(chan struct{}, 1)}
 	q, err := queue.Open(cfg.Storage.Dir, queue.Options{
 		Spool: spool.Options{MinFreeBytes: cfg.Storage.MinFreeBytes, MinFreeInodes: cfg.Storage.MinFreeInodes},
-		OnAdd: func(queue.Message) { o.ring() },
-		Step:  with.step,
-		Log:   with.log,
+		OnAdd: o.ring, OnUpdate: o.ring, Step: with.step, Log: with.log,
 	})
 	if err != nil {
 		return nil, err
@@ -79,19 +80,35 @@ func openOffice(cfg *config.Config, with opening) (*office, error) {
 	return o, nil
 }
 
-// ring wakes the mailroom without waiting for it.
-func (o *office) ring() {
+// ring wakes who has to do with a message now, without waiting for him.
+func (o *office) ring(m queue.Message) {
+	if o.notices == nil {
+		return // not yet
+	}
+	if m.Waits(queue.Local) {
+		poke(o.wake)
+	}
+	if o.notices.Due(m) {
+		poke(o.tell)
+	}
+}
+
+func poke(c chan struct{}) {
 	select {
-	case o.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
 func (o *office) assemble(with opening) error {
 	var err error
-	if o.mailroom, err = mailroom.New(o.mailroomOptions(with.step)); err != nil {
+	if o.book, err = newBook(o.cfg, o.log); err != nil {
 		return err
 	}
+	if o.mailroom, err = o.newMailroom(with.step); err != nil {
+		return err
+	}
+	o.notices = o.newNotices()
 	if o.tls, err = o.serverTLS(); err != nil {
 		return err
 	}
@@ -103,13 +120,13 @@ func (o *office) assemble(with opening) error {
 	if err != nil {
 		return err
 	}
-	boxes, err := boxes(o.cfg)
+	boxes, err := o.boxes()
 	if err != nil {
 		return err
 	}
 	o.calls = session.New(session.Options{
 		Queue: o.queue, Lines: o.routes(with.port), Smarthost: host, Boxes: boxes,
-		Sort: o.sort, OnEvent: o.feed.Tell, Log: o.log,
+		Sort: o.mailroom.Sort, Hold: o.hold, Outward: o.outward, OnEvent: o.feed.Tell, Log: o.log,
 	})
 	times, err := schedule.Parse(o.cfg.Schedule.Calls, o.cfg.Schedule.Location())
 	if err != nil {
@@ -145,6 +162,7 @@ func (o *office) run(ctx context.Context, d doors) error {
 	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopDelivering()
 	part("mailroom", func() error { o.mailroom.Run(delivering, o.wake); return nil })
+	part("notices", func() error { o.notices.Run(delivering, o.tell); return nil })
 
 	failed := session.Safely(o.log, "dispatch", func() error { o.dispatch.Run(ctx); return nil })
 	cancel(failed) // it ends only with ctx, or by a panic
@@ -223,7 +241,7 @@ func tariffsOf(cfg *config.Config) map[string]tariff.Tariff {
 func (o *office) daemon() control.Daemon {
 	return control.Daemon{
 		Status: o.status, Queue: o.queue.List, Calls: o.queue.Calls, Call: o.queue.Call,
-		Connect: o.dispatch.Connect, Hangup: o.hangup, Events: o.feed.Listen,
+		Held: o.held, Decide: o.decide, Connect: o.dispatch.Connect, Hangup: o.hangup, Events: o.feed.Listen,
 	}
 }
 
@@ -231,12 +249,14 @@ func (o *office) status() (control.Status, error) {
 	s := control.Status{Status: o.dispatch.Status()}
 	messages, err := o.queue.List()
 	for _, m := range messages {
-		var waits, undelivered, failed int
+		var waits, undelivered, failed, held int
 		for _, r := range m.To {
 			switch {
 			case r.State == queue.Failed:
 				failed = 1
-			case r.State == queue.Sent:
+			case r.State == queue.Sent || r.State == queue.Returned:
+			case r.State == queue.Held:
+				held = 1
 			case r.Where == queue.Local:
 				undelivered = 1
 			default:
@@ -247,12 +267,11 @@ func (o *office) status() (control.Status, error) {
 		s.WaitingBytes += int64(waits) * m.Size
 		s.Undelivered += undelivered
 		s.Failed += failed
+		s.Held += held
 	}
+	holds, fault := o.queue.Holds()
+	s.Held += len(holds)
+	err = errors.Join(err, fault)
 	s.Forecast = o.calls.Forecast(s.WaitingBytes)
 	return s, err
-}
-
-// sort says who gets what a box had.
-func (o *office) sort(box string, _ io.ReadSeeker, _ int64) (m queue.Message, discard string, err error) {
-	return queue.Message{Origin: queue.Collected, EightBit: true, To: o.mailroom.ForBox(box)}, "", nil
 }

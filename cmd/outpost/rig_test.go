@@ -111,7 +111,7 @@ domains = ["clinic.example"]
 [storage]
 dir = "data"
 [smtp]
-listen = ["127.0.0.1:0"]
+listen = ["smtp-port"]
 [imap]
 listen = ["127.0.0.1:0"]
 [[user]]
@@ -145,7 +145,7 @@ currency = "EUR"
 per_minute = "0.60"
 unit_seconds = 10
 `, security, demoPassword)
-	return strings.NewReplacer(edits...).Replace(text)
+	return strings.NewReplacer(append(edits, `"smtp-port"`, `"127.0.0.1:0"`)...).Replace(text)
 }
 
 // open opens the office with a configuration and runs it.

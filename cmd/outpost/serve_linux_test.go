@@ -34,7 +34,7 @@ func TestServe(t *testing.T) {
 	k := newKilled(t)
 	// With XON/XOFF the kernel takes these characters out of what comes: TLS has them in
 	// every few hundred octets, unless PPP has them escaped both ways.
-	text := r.configuration(isp.TLSImplicit, `"simulated"`, strconv.Quote(port)+"\nflow_control = \"xonxoff\"", `"127.0.0.1:0"`, strconv.Quote(k.address),
+	text := r.configuration(isp.TLSImplicit, `"simulated"`, strconv.Quote(port)+"\nflow_control = \"xonxoff\"", `"smtp-port"`, strconv.Quote(k.address),
 		`"ca.pem"`, strconv.Quote(filepath.Join(r.dir, "ca.pem")))
 	if err := os.WriteFile(k.path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

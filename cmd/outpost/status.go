@@ -52,7 +52,10 @@ func printStatus(w io.Writer, s control.Status) {
 		fmt.Fprintf(w, "expected:   %s on line %s (%s out, some %s in), %s\n", f.Duration, f.Line, size(f.Out), size(f.In), f.Cost)
 	}
 	if s.Failed > 0 {
-		fmt.Fprintf(w, "failed:     %d messages were refused for good and are kept; see: outpost queue\n", s.Failed)
+		fmt.Fprintf(w, "failed:     %d messages were refused for good, and their senders are yet to be told; see: outpost queue\n", s.Failed)
+	}
+	if s.Held > 0 {
+		fmt.Fprintf(w, "held:       %d messages wait for a decision; see: outpost held\n", s.Held)
 	}
 	if s.Undelivered > 0 {
 		fmt.Fprintf(w, "incoming:   %d messages are not yet in a mail folder\n", s.Undelivered)

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 
 	"outpost/internal/config"
 	"outpost/internal/link"
-	"outpost/internal/mailroom"
 	"outpost/internal/pop3"
 	"outpost/internal/ppp"
 	"outpost/internal/relay"
@@ -31,23 +29,6 @@ import (
 	"outpost/modem"
 	"outpost/queue"
 )
-
-// mailroomOptions are who is who in the office.
-func (o *office) mailroomOptions(step func(string) error) mailroom.Options {
-	cfg := o.cfg
-	users := make([]mailroom.User, 0, len(cfg.Users))
-	for _, u := range cfg.Users {
-		users = append(users, mailroom.User{Name: u.Name, Addresses: u.Addresses})
-	}
-	boxes := make(map[string][]string)
-	for _, b := range cfg.Boxes {
-		boxes[b.Name] = b.DeliverTo
-	}
-	return mailroom.Options{
-		MailDir: filepath.Join(cfg.Storage.Dir, "mail"), Domains: cfg.Office.Domains, Users: users, Boxes: boxes,
-		Unrouted: cfg.Office.Postmaster, Queue: o.queue, Log: o.log, Hostname: cfg.Office.Name, Step: step,
-	}
-}
 
 // serverTLS is what the office's doors show of themselves. Who sets a mail program up
 // compares the fingerprint, so each start says it.
@@ -74,10 +55,10 @@ func (o *office) newDoor() (*smtpd.Server, error) {
 		MaxConnections: o.cfg.SMTP.MaxConnections, Trusted: trusted,
 		TLS:          o.tls,
 		Authenticate: o.guard.Admit,
-		Resolve: func(ctx context.Context, _ smtpd.Sender, rcpt string) ([]queue.Recipient, error) {
-			return o.mailroom.Resolve(ctx, rcpt)
+		Resolve: func(_ context.Context, sender smtpd.Sender, rcpt string) ([]queue.Recipient, error) {
+			return o.mailroom.Resolve(sender.User, sender.From, rcpt)
 		},
-		Submit: o.queue.Add, Log: o.log,
+		Submit: o.mailroom.Submit, Log: o.log,
 	}), nil
 }
 
@@ -180,23 +161,39 @@ func smarthost(cfg *config.Config) (*session.Smarthost, error) {
 	}}, nil
 }
 
-func boxes(cfg *config.Config) ([]session.Box, error) {
-	boxes := make([]session.Box, 0, len(cfg.Boxes))
-	for _, b := range cfg.Boxes {
-		trust, err := clientTLS(cfg.TLS, b.Server)
+func (o *office) boxes() ([]session.Box, error) {
+	boxes := make([]session.Box, 0, len(o.cfg.Boxes))
+	for _, b := range o.cfg.Boxes {
+		trust, err := clientTLS(o.cfg.TLS, b.Server)
 		if err != nil {
 			return nil, err
 		}
-		boxes = append(boxes, session.Box{
+		box := session.Box{
 			Name: b.Name, Account: b.User + "@" + b.Host, Address: address(b.Server),
+			HoldAbove: func(now time.Time) int64 { return o.cfg.HoldIn(b, now) }, HoldExpire: o.cfg.HoldExpire(b),
 			POP3: pop3.Options{
 				TLS: pop3.TLSMode(b.TLS), TLSConfig: trust, User: b.User, Password: b.Password, AllowPlainAuth: b.AllowPlain,
-				LeaveDays: b.LeaveDays, MaxBytes: b.MaxMessageBytes, Timeout: b.Patience(),
+				LeaveDays: leaveDays(b), MaxBytes: b.MaxMessageBytes, Timeout: b.Patience(), Preview: o.cfg.Hold.NoteLines,
 				Mechanism: mechanisms[b.Auth], Token: tokens(b.TokenCommand),
 			},
-		})
+		}
+		if b.Leave == config.LeaveRead {
+			box.Unread = o.mailroom.Unread
+		}
+		boxes = append(boxes, box)
 	}
 	return boxes, nil
+}
+
+// leaveDays is how long mail stays in a box after it was collected, as pop3 has it.
+func leaveDays(b config.Box) int {
+	switch b.Leave {
+	case config.LeaveAlways:
+		return -1
+	case config.LeaveDays:
+		return b.LeaveDays
+	}
+	return 0
 }
 
 // mechanisms are the words of a box's auth key.

@@ -47,7 +47,8 @@ type Status struct {
 	Waiting      int   `json:"waiting"`       // messages for the smarthost
 	WaitingBytes int64 `json:"waiting_bytes"` // their octets
 	Undelivered  int   `json:"undelivered"`   // messages not yet in a Maildir
-	Failed       int   `json:"failed"`        // messages refused for good, kept
+	Failed       int   `json:"failed"`        // messages refused for good, whose sender is yet to be told
+	Held         int   `json:"held"`          // messages that wait for a person's decision, here or at the provider
 	// Forecast is what the next call is expected to take.
 	Forecast session.Forecast `json:"forecast"`
 }

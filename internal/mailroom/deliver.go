@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"outpost/internal/maildir"
+	"outpost/internal/route"
 	"outpost/queue"
 	"outpost/spool"
 )
@@ -19,9 +21,6 @@ import (
 // failure is logged and recorded already. A message that the queue doesn't have counts
 // as delivered. Calls for one message wait for each other.
 func (m *Mailroom) Deliver(ctx context.Context, id spool.ID) error {
-	if m.opt.Queue == nil {
-		return errors.New("mailroom: there is no queue to deliver from")
-	}
 	release, err := m.acquire(ctx, id)
 	if err != nil {
 		return err
@@ -82,8 +81,8 @@ func waitsHere(r queue.Recipient) bool {
 
 // result is what became of one recipient.
 type result struct {
-	name string // as in the envelope
-	file string // in new/, or wherever it was found
+	name string // the place, as in the envelope
+	note string // what is noted of a delivery: its file, or the server's reply
 	err  error
 }
 
@@ -96,63 +95,102 @@ func (m *Mailroom) pending(msg queue.Message) []string {
 	}
 	var names []string
 	for _, r := range msg.To {
-		if waitsHere(r) && m.backoff.due(m.home(r.Addr)) {
+		if waitsHere(r) && m.dueLocked(r.Addr) {
 			names = append(names, r.Addr)
 		}
 	}
 	return names
 }
 
-// messageKey is a message's name among the users' in the table of delays; no user
-// can be called so.
-func messageKey(id spool.ID) string { return "message " + string(id) }
+// dueLocked says that neither a place nor its server failed a moment ago. mu is held.
+func (m *Mailroom) dueLocked(place string) bool {
+	home := m.home(place)
+	return m.backoff.due(home.String()) && (home.Server == "" || m.backoff.due(serverKey(home.Server)))
+}
 
-// deliverTo serves the recipients one after the other; the failure of one is his own.
+// home is where the mail of a place goes, which was right when the message was taken. A user who has left
+// the configuration since has no mailbox any more; his mail is kept.
+func (m *Mailroom) home(place string) route.Place {
+	home, _ := m.table().Home(place)
+	return home
+}
+
+// messageKey is a message's name among the places' in the table of delays; no place
+// can be called so. Nor as a serverKey.
+func messageKey(id spool.ID) string  { return "message " + string(id) }
+func serverKey(server string) string { return "server " + server }
+
+// deliverTo serves the recipients: mailboxes one after the other, those on a server together. The failure of one is his own.
 func (m *Mailroom) deliverTo(ctx context.Context, msg queue.Message, names []string) []result {
 	body, err := m.opt.Queue.Body(msg.ID)
-	if errors.Is(err, queue.ErrNotFound) {
-		return nil // Removed by hand just now.
-	}
 	if err != nil {
 		return m.allFailed(msg, names, err)
 	}
 	defer body.Close()
 	var results []result
-	served := map[string]result{} // by mailbox: users who are gone share one
+	served := map[string]result{}         // by home: users who are gone share one
+	elsewhere := map[string][]queueName{} // by server
 	for i, name := range names {
 		if ctx.Err() != nil {
 			break // The rest stays waiting.
 		}
+		if errand, ok := strings.CutPrefix(name, deskPrefix); ok {
+			results = append(results, m.judge(msg, result{name: name, note: "done", err: m.doErrand(ctx, msg, errand)}))
+			continue
+		}
 		home := m.home(name)
-		r, again := served[home]
+		if home.Server != "" {
+			elsewhere[home.Server] = append(elsewhere[home.Server], queueName{name, home.Address})
+			continue
+		}
+		r, again := served[home.String()]
 		if !again {
-			r.file, r.err = m.deliverOne(msg, home, body)
+			r.note, r.err = m.deliverOne(msg, home, body)
 			var unreadable *bodyError
 			if errors.As(r.err, &unreadable) {
 				return append(results, m.allFailed(msg, names[i:], unreadable.err)...)
 			}
-			served[home] = r
+			served[home.String()] = r
 		}
 		r.name = name
-		m.judge(msg, r)
-		results = append(results, r)
+		results = append(results, m.judge(msg, r))
+	}
+	for name, list := range elsewhere {
+		for _, r := range m.handOver(ctx, msg, name, list) {
+			results = append(results, m.judge(msg, r))
+		}
 	}
 	return results
 }
 
-// judge logs one delivery and sets when the mailbox is tried again.
-func (m *Mailroom) judge(msg queue.Message, r result) {
+// doErrand does what an answer to a notice asks for.
+func (m *Mailroom) doErrand(ctx context.Context, msg queue.Message, errand string) error {
+	by := m.Home(msg.User, msg.From)
+	if by == "" || m.opt.Errand == nil {
+		m.opt.Log.Warn("an answer from nobody of the office is passed over", "id", string(msg.ID), "from", msg.From, "errand", errand)
+		return nil
+	}
+	return m.opt.Errand(ctx, errand, by)
+}
+
+// judge logs one delivery and sets when the place is tried again.
+func (m *Mailroom) judge(msg queue.Message, r result) result {
 	home := m.home(r.name)
-	log := m.opt.Log.With("id", string(msg.ID), "user", r.name, "from", msg.From)
-	if r.err != nil {
-		log.Error("mail not delivered", "error", r.err, "again_in", m.failed(home))
-		return
+	log := m.opt.Log.With("id", string(msg.ID), "place", r.name, "from", msg.From)
+	switch {
+	case r.err != nil && permanent(r.err):
+		log.Warn("mail refused", "error", r.err)
+		m.worked(home.String())
+	case r.err != nil:
+		log.Error("mail not delivered", "error", r.err, "again_in", m.failed(home.String()))
+	default:
+		m.worked(home.String())
+		if home.String() != r.name && !strings.HasPrefix(r.name, deskPrefix) {
+			log.Warn("mail for a place that is gone is elsewhere", "place", home.String())
+		}
+		log.Info("mail delivered", "as", r.note, "size", msg.Size, "route", msg.Route)
 	}
-	m.worked(home)
-	if home != r.name {
-		log.Warn("mail for a user who is gone kept", "mailbox", home)
-	}
-	log.Info("mail delivered", "file", r.file, "size", msg.Size)
+	return r
 }
 
 // allFailed is for a message whose body can't be read.
@@ -166,12 +204,15 @@ func (m *Mailroom) allFailed(msg queue.Message, names []string, err error) []res
 	return results
 }
 
+// root is the folder of a mailbox.
+func (m *Mailroom) root(mailbox string) string { return filepath.Join(m.opt.MailDir, mailbox) }
+
 // deliverOne puts the message into one mailbox, unless it is there already.
-func (m *Mailroom) deliverOne(msg queue.Message, home string, body io.ReadSeeker) (string, error) {
-	box := maildir.Dir{Root: filepath.Join(m.opt.MailDir, home), Step: m.opt.Step}
-	key := fileKey(msg, home)
+func (m *Mailroom) deliverOne(msg queue.Message, home route.Place, body io.ReadSeeker) (string, error) {
+	inbox := maildir.Dir{Root: m.root(home.Mailbox), Step: m.opt.Step}
+	key := fileKey(msg, home.String())
 	if m.isSuspect(msg.ID) {
-		file, err := box.Find(key)
+		file, err := inbox.Find(key)
 		if err != nil {
 			return "", fmt.Errorf("mailroom: look into the mailbox of %s: %w", home, err)
 		}
@@ -179,12 +220,20 @@ func (m *Mailroom) deliverOne(msg queue.Message, home string, body io.ReadSeeker
 			return file, nil
 		}
 	}
-	file, err := box.Deliver(key+fileHost(m.opt.Hostname), func(w io.Writer) error {
+	folder := inbox
+	if home.Folder != "" {
+		var err error
+		if folder, err = inbox.Folder(home.Folder); err != nil {
+			return "", fmt.Errorf("mailroom: deliver to %s: %w", home, err)
+		}
+	}
+	file, err := folder.Deliver(key+fileHost(m.opt.Hostname), func(w io.Writer) error {
 		return m.write(w, msg, home, body)
 	})
 	if err != nil {
 		return "", fmt.Errorf("mailroom: deliver to %s: %w", home, err)
 	}
+	m.opt.Changed(home.Mailbox, home.Folder)
 	return file, nil
 }
 
@@ -208,7 +257,7 @@ func (m *Mailroom) record(ctx context.Context, msg queue.Message, results []resu
 			if ok && waitsHere(*to) {
 				to.Attempts++
 				to.At = now
-				to.State, to.Reply = r.outcome()
+				m.note(row, to, r)
 			}
 		}
 		return nil
@@ -220,10 +269,19 @@ func (m *Mailroom) record(ctx context.Context, msg queue.Message, results []resu
 	return fmt.Errorf("mailroom: record the delivery of %s: %w", msg.ID, err)
 }
 
-// outcome is what the queue is told.
-func (r result) outcome() (queue.State, string) {
-	if r.err != nil {
-		return queue.Waiting, r.err.Error()
+// note is what the queue is told of a recipient.
+func (m *Mailroom) note(row *queue.Message, to *queue.Recipient, r result) {
+	switch {
+	case r.err == nil:
+		to.State, to.Reply = queue.Sent, "delivered as "+r.note
+		to.Tell = row.Origin == queue.Submitted && to.Wants("SUCCESS")
+	case !permanent(r.err):
+		to.Reply = r.err.Error()
+	case row.Origin != queue.Submitted && to.Addr != m.table().Unplaced():
+		// Its sender is not written to. It is kept where somebody looks.
+		row.Route = strings.TrimPrefix(fmt.Sprintf("%s; %s refused it: %v", row.Route, to.Addr, r.err), "; ")
+		to.Addr, to.Reply, to.Attempts = m.table().Unplaced(), "", 0
+	default:
+		to.State, to.Reply = queue.Failed, verbatim(r.err)
 	}
-	return queue.Sent, "delivered as " + r.file
 }

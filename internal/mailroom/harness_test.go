@@ -2,7 +2,6 @@ package mailroom
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/emersion/go-maildir"
 
+	"outpost/internal/route"
 	"outpost/queue"
 	"outpost/spool"
 )
@@ -24,17 +24,29 @@ type office struct {
 	opt  Options
 }
 
-// staff are the people of most tests.
-func staff() Options {
-	return Options{
-		Domains: []string{"office.example", "bücher.example"},
-		Users: []User{
+// book is who is who in most tests.
+func book() route.Options {
+	return route.Options{
+		Hostname: "gate.office.example",
+		Domains:  []string{"office.example", "bücher.example"},
+		Users: []route.User{
 			{Name: "ann", Addresses: []string{"Ann.Lee", "ann@provider.example", "sales@office.example"}},
 			{Name: "bob", Addresses: []string{"sales@office.example"}},
 		},
-		Boxes:    map[string][]string{"ann-box": {"ann"}, "both": {"ann", "bob", "ann"}},
-		Hostname: "gate.office.example",
+		Boxes: []route.Box{{Name: "ann-box", To: []string{"ann"}}, {Name: "both", To: []string{"ann", "bob", "ann"}}},
 	}
+}
+
+// staff are the options of most tests.
+func staff() Options { return with(book()) }
+
+// with are options for an office of one's own.
+func with(b route.Options) Options {
+	table, err := route.New(b)
+	if err != nil {
+		panic(err)
+	}
+	return Options{Table: func() *route.Table { return table }, Hostname: "gate.office.example"}
 }
 
 // open starts an office in a new folder.
@@ -194,13 +206,4 @@ func mustRename(t *testing.T, from, to string) {
 	if err := os.Rename(from, to); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// names writes an envelope shortly.
-func names(list []queue.Recipient) string {
-	var s []string
-	for _, r := range list {
-		s = append(s, fmt.Sprintf("%s:%s", r.Where, r.Addr))
-	}
-	return strings.Join(s, " ")
 }

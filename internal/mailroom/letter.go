@@ -2,20 +2,21 @@ package mailroom
 
 import (
 	"bufio"
-	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"mime"
 	"strings"
 
+	"outpost/internal/route"
 	"outpost/queue"
 )
 
 // fileKey is the part of a Maildir name that says which message for whom it is. It is
 // the same at each try, has a fixed length after the dot, and, with the user in it, is
 // unique also when the files of two users come together in one folder.
-func fileKey(msg queue.Message, user string) string {
-	sum := sha256.Sum256([]byte(user))
+func fileKey(msg queue.Message, place string) string {
+	sum := sha256.Sum256([]byte(place))
 	return fmt.Sprintf("%d.%s-%x.", msg.Received.Unix(), msg.ID, sum[:4])
 }
 
@@ -52,10 +53,10 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 }
 
 // write writes the message with the lines that final delivery adds on top: the
-// envelope sender (RFC 5321 §4.4) and whose mailbox it is (RFC 9228). Mail from a box
+// envelope sender (RFC 5321 §4.4), whose mailbox it is (RFC 9228), and why it is here. Mail from a box
 // has been delivered once already, so it has its Return-Path or there never was one
 // to know.
-func (m *Mailroom) write(w io.Writer, msg queue.Message, home string, body io.ReadSeeker) error {
+func (m *Mailroom) write(w io.Writer, msg queue.Message, home route.Place, body io.ReadSeeker) error {
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return &bodyError{err}
 	}
@@ -63,12 +64,13 @@ func (m *Mailroom) write(w io.Writer, msg queue.Message, home string, body io.Re
 	counted := &bodyReader{r: body}
 	src := bufio.NewReaderSize(counted, 64<<10)
 	start, _ := src.Peek(len(returnPath)) // Its error comes again with the copy.
+	var top strings.Builder
 	if msg.Origin != queue.Collected || msg.From != "" && !strings.EqualFold(string(start), returnPath) {
-		if _, err := fmt.Fprintf(w, "%s <%s>\r\n", returnPath, msg.From); err != nil {
-			return err
-		}
+		fmt.Fprintf(&top, "%s <%s>\r\n", returnPath, msg.From)
 	}
-	if _, err := fmt.Fprintf(w, "Delivered-To: %s\r\n", cmp.Or(m.primary[home], home)); err != nil {
+	fmt.Fprintf(&top, "Delivered-To: %s\r\n", m.table().DeliveredTo(home.String()))
+	top.WriteString(routeField(msg.Route))
+	if _, err := io.WriteString(w, top.String()); err != nil {
 		return err
 	}
 	if _, err := io.Copy(w, src); err != nil {
@@ -78,4 +80,30 @@ func (m *Mailroom) write(w io.Writer, msg queue.Message, home string, body io.Re
 		return &bodyError{fmt.Errorf("the body has %d octets instead of %d: %w", counted.n, msg.Size, queue.ErrCorrupt)}
 	}
 	return nil
+}
+
+// RouteField is the header field that says why a message is where it is.
+const RouteField = "X-Outpost-Route"
+
+// foldAt is the length that a line of a header should not exceed (RFC 5322 §2.1.1).
+const foldAt = 78
+
+// routeField writes the reasons as a field of ASCII in lines; "" for none.
+func routeField(reasons string) string {
+	if reasons == "" {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(RouteField + ":")
+	line := b.Len()
+	for _, word := range strings.Fields(mime.QEncoding.Encode("utf-8", reasons)) {
+		if line+1+len(word) > foldAt && line > 1 {
+			b.WriteString("\r\n")
+			line = 0
+		}
+		b.WriteString(" " + word)
+		line += 1 + len(word)
+	}
+	b.WriteString("\r\n")
+	return b.String()
 }

@@ -1,12 +1,17 @@
-// Package mailroom knows who is who in the office and puts mail into people's
-// mailboxes.
+// Package mailroom is the office's postman: it takes what staff hand in and what was collected from the
+// boxes, has package route say where it goes, and puts it there.
 //
-// It answers two questions and does one job. Resolve: where does mail for this
-// address go, to somebody here or out through the smarthost? ForBox: who gets
-// what was collected from this box at the provider? And Run delivers every message
-// of the queue that waits for somebody here into his Maildir, as soon as it is there.
+// Where that is: a mailbox here (a Maildir), a mailbox on a mail server of the office (package lmtp), the
+// smarthost (left in the queue for the next call), or the gateway's own desk, for answers to
+// its notices. The rows of the queue say it, a recipient each:
 //
-// The main flow of a delivery:
+//	Resolve   who an address given at the SMTP door is
+//	Submit    takes what staff hand in: rules, rights, sizes, quotas; what can't go is marked as failed, or held
+//	Sort      the same for what a box had
+//	Run       delivers what waits for somebody in the office, as soon as it is there
+//	Outward   how a message looks once it leaves the office
+//
+// The main flow of a delivery into a Maildir:
 //
 //  1. Run lists the queue's messages with a local recipient that is waiting: at the
 //     start, at each wake, and when the time for another try has come.
@@ -16,67 +21,60 @@
 //
 // The invariant: each recipient gets a message exactly once, whatever happens between
 // these steps. The name in the Maildir is made from the message's ID and the
-// user's name, so a delivery that is not known to be new looks for it first, in new/,
+// place, so a delivery that is not known to be new looks for it first, in new/,
 // in cur/ with whatever flags, and in his other folders.
 //
 // One window stays open: if Outpost dies between the rename and the transaction, and
 // the user deletes the message before Outpost runs again, he gets it a second time.
 // To close it, the Maildir would have to remember what is gone from it; losing
-// instead of doubling is not an answer.
+// instead of doubling is not an answer. With a server of the office there is the window that SMTP has:
+// a connection that dies between its acceptance and its reply.
 //
-// What fails for one user (a full disk, a broken Maildir) is tried again later, for
-// him alone; others are not held up. What can't be placed goes to the Unrouted mailbox,
-// never away. The package keeps no state on disk of its own, reads no mail, and
-// touches nothing of a Maildir but tmp/ and new/: flags, dovecot-uidlist and the like are
-// the reader's.
+// What fails for one user (a full disk, a broken Maildir, a server that is down) is tried again later, for
+// him alone; others are not held up. What can't be placed goes to the unplaced mailbox,
+// never away. The package keeps no state on disk of its own, and touches nothing of a Maildir but tmp/ and new/:
+// flags, UIDs and the like are the reader's. It tells nobody what became of mail: that is package notice.
 package mailroom
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
+	"time"
 
+	"outpost/internal/route"
 	"outpost/queue"
 	"outpost/spool"
 )
 
-// DefaultUnrouted is the mailbox for what can't be placed, if none is chosen.
-const DefaultUnrouted = "unrouted"
-
-// User is somebody with a mailbox.
-type User struct {
-	// Name is the name of the mailbox and its folder: small letters, digits,
-	// dot, dash, underscore. Name@domain is his in each of Options.Domains.
-	Name string
-	// Addresses are his others. One without @ counts in each of the domains; one
-	// in a domain that is not the office's (his address at the provider) is
-	// delivered here as well, without a call. An address that several users have
-	// goes to all of them.
-	Addresses []string
-}
-
-// Options say who is who. MailDir must be set.
+// Options say who is who and how places are reached. MailDir, Table and Queue must be set.
 type Options struct {
-	// MailDir holds one Maildir++ per user, MailDir/<name>. Made with mode 0700.
+	// MailDir holds one Maildir++ per mailbox, MailDir/<name>. Made with mode 0700.
 	MailDir string
-	// Domains are the office's own: an unknown address there is an error. UTF-8 or
-	// xn-- form.
-	Domains []string
-	Users   []User
-	// Boxes says which users get the mail of a box.
-	Boxes map[string][]string
-	// Unrouted is the user, or else the name of a separate mailbox, who gets what
-	// can't be placed, and the postmaster's mail. "": DefaultUnrouted.
-	Unrouted string
-	// Hostname stands in the names of delivered files; postmaster@Hostname is known.
-	// "": "localhost".
+	// Table is the office's book as it is at that moment.
+	Table func() *route.Table
+	// Servers are the office's mail servers, by name.
+	Servers map[string]Server
+	// Hostname stands in the names of delivered files, and after the @ of the desk's addresses. "": "localhost".
 	Hostname string
-	// Queue is where the mail waits. nil: Resolve and ForBox only.
+	// Queue is where the mail waits.
 	Queue *queue.Queue
+	// Largest is the size in octets over which the smarthost is known to refuse a message; 0: no limit is known. nil: none ever is.
+	Largest func() int64
+	// HoldOut is the size in octets over which a user's message to outside waits for the manager at that time; 0: it never does.
+	// nil: it never does. The user's name is "" if nobody knows who it is.
+	HoldOut func(user string, at time.Time) int64
+	// Desk says whether a local part at Hostname is the desk's, and which errand it is; Errand does it for
+	// the place of who asks, "" if he has none. nil: there is no desk.
+	Desk   func(local string) (errand string, ok bool)
+	Errand func(ctx context.Context, errand, by string) error
+	// Changed is told which mailbox and folder got a message, after it is there. It must not block. nil: nobody is.
+	Changed func(mailbox, folder string)
+	// Now is the time; nil: time.Now.
+	Now func() time.Time
 	// Log gets a line for each delivery and each failure. nil: discarded.
 	Log *slog.Logger
 	// Step is called before each durable step ("create", "write", "fsync", "rename",
@@ -84,14 +82,10 @@ type Options struct {
 	Step func(step string) error
 }
 
-// Mailroom is the office's table of people and its postman. Its methods may be called
-// from any goroutine.
+// Mailroom is the postman. Its methods may be called from any goroutine.
 type Mailroom struct {
-	opt       Options
-	names     map[string]bool     // mailboxes there are: users and Unrouted
-	domains   map[string]bool     // canonical
-	addresses map[string][]string // canonical address -> names
-	primary   map[string]string   // name -> address for Delivered-To
+	opt     Options
+	servers map[string]*server
 
 	mu      sync.Mutex
 	suspect map[spool.ID]bool          // may have been delivered by an earlier try
@@ -99,10 +93,9 @@ type Mailroom struct {
 	backoff backoff
 }
 
-// New checks the options, reporting all faults at once, and takes note of what waits
-// already: that may have been delivered in part before a crash.
+// New takes note of what waits already: that may have been delivered in part before a
+// crash.
 func New(opt Options) (*Mailroom, error) {
-	opt.Unrouted = cmp.Or(opt.Unrouted, DefaultUnrouted)
 	opt.Hostname = cmp.Or(opt.Hostname, "localhost")
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
@@ -110,17 +103,27 @@ func New(opt Options) (*Mailroom, error) {
 	if opt.Step == nil {
 		opt.Step = func(string) error { return nil }
 	}
+	if opt.Changed == nil {
+		opt.Changed = func(string, string) {}
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	switch {
+	case opt.MailDir == "":
+		return nil, errors.New("mailroom: no folder for the mail is given")
+	case opt.Table == nil || opt.Queue == nil:
+		return nil, errors.New("mailroom: there is no table or no queue")
+	}
 	m := &Mailroom{
-		opt: opt, names: map[string]bool{}, domains: map[string]bool{},
-		addresses: map[string][]string{}, primary: map[string]string{},
-		suspect: map[spool.ID]bool{}, working: map[spool.ID]chan struct{}{},
-		backoff: backoff{},
+		opt: opt, servers: make(map[string]*server),
+		suspect: map[spool.ID]bool{}, working: map[spool.ID]chan struct{}{}, backoff: backoff{},
 	}
-	if err := errors.Join(m.readDomains(), m.readUsers(), m.readBoxes()); err != nil {
-		return nil, err
-	}
-	if opt.Queue == nil {
-		return m, nil
+	for name, s := range opt.Servers {
+		if name+":" == deskPrefix {
+			return nil, fmt.Errorf("mailroom: a server can't be called %q", name)
+		}
+		m.servers[name] = &server{Server: s}
 	}
 	waiting, err := opt.Queue.Waiting(queue.Local)
 	if err != nil && !errors.Is(err, queue.ErrCorrupt) {
@@ -132,78 +135,40 @@ func New(opt Options) (*Mailroom, error) {
 	return m, nil
 }
 
-func (m *Mailroom) readDomains() error {
-	var faults []error
-	if m.opt.MailDir == "" {
-		faults = append(faults, errors.New("mailroom: no folder for the mail is given"))
+// table is the office's book as it is now.
+func (m *Mailroom) table() *route.Table { return m.opt.Table() }
+
+// Home is the place of somebody who hands a message in, by his login or the envelope's sender; "": he has none.
+func (m *Mailroom) Home(user, from string) string {
+	u, ok := m.table().Sender(user, from)
+	if !ok {
+		return ""
 	}
-	for _, d := range m.opt.Domains {
-		if d == "" || strings.ContainsAny(d, "@ ") {
-			faults = append(faults, fmt.Errorf("mailroom: %q is not a domain", d))
-		}
-		m.domains[canonicalDomain(d)] = true
-	}
-	return errors.Join(faults...)
+	home, _ := m.table().Home(u.Name)
+	return home.String()
 }
 
-func (m *Mailroom) readUsers() error {
-	var faults []error
-	for _, u := range m.opt.Users {
-		if err := checkName(u.Name); err != nil {
-			faults = append(faults, fmt.Errorf("mailroom: user %w", err))
-			continue
-		}
-		if m.names[u.Name] {
-			faults = append(faults, fmt.Errorf("mailroom: there are two users %q", u.Name))
-		}
-		m.names[u.Name] = true
-		faults = append(faults, m.readAddresses(u)...)
+// Address is a mail address of a place, for people to read.
+func (m *Mailroom) Address(place string) string {
+	p, err := route.ParsePlace(place)
+	switch {
+	case err != nil:
+		return place // an address that nobody has
+	case p.Server != "":
+		return p.Address
 	}
-	if err := checkName(m.opt.Unrouted); err != nil {
-		faults = append(faults, fmt.Errorf("mailroom: unrouted mail: mailbox %w", err))
-	}
-	m.names[m.opt.Unrouted] = true
-	return errors.Join(faults...)
+	return cmp.Or(m.table().Primary(p.Mailbox), m.table().DeliveredTo(place))
 }
 
-// readAddresses enters a user's addresses. The first one is his primary.
-func (m *Mailroom) readAddresses(u User) []error {
-	var faults []error
-	for _, a := range append([]string{u.Name}, u.Addresses...) {
-		list := []string{a}
-		if !strings.Contains(a, "@") {
-			list = nil
-			for _, d := range m.opt.Domains {
-				list = append(list, a+"@"+d)
-			}
-		}
-		for _, full := range list {
-			local, domain := canonical(full)
-			if local == "" || domain == "" {
-				faults = append(faults, fmt.Errorf("mailroom: user %q: %q is not an address", u.Name, a))
-				continue
-			}
-			key := local + "@" + domain
-			if !slices.Contains(m.addresses[key], u.Name) {
-				m.addresses[key] = append(m.addresses[key], u.Name)
-			}
-			if m.primary[u.Name] == "" {
-				m.primary[u.Name] = full
-			}
+// recipients makes the envelope of some places, each once.
+func recipients(places []string) []queue.Recipient {
+	var list []queue.Recipient
+	seen := map[string]bool{}
+	for _, place := range places {
+		if !seen[place] {
+			seen[place] = true
+			list = append(list, queue.Recipient{Addr: place, Where: queue.Local, State: queue.Waiting})
 		}
 	}
-	return faults
-}
-
-func (m *Mailroom) readBoxes() error {
-	var faults []error
-	for box, users := range m.opt.Boxes {
-		for _, name := range users {
-			if !m.names[name] {
-				faults = append(faults, fmt.Errorf("mailroom: box %q: there is no user %q", box, name))
-			}
-		}
-	}
-	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(faults...)
+	return list
 }

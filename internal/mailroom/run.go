@@ -24,9 +24,7 @@ const (
 // a channel with room for one and a send that doesn't block. When Run returns,
 // its goroutines have ended.
 func (m *Mailroom) Run(ctx context.Context, wake <-chan struct{}) {
-	if m.opt.Queue == nil {
-		return
-	}
+	defer m.hangUp(context.WithoutCancel(ctx))
 	for ctx.Err() == nil {
 		began := time.Now()
 		m.deliverWaiting(ctx)

@@ -261,10 +261,8 @@ func (c *call) settle(ctx context.Context, box *outbox, out *outgoing, results [
 // tooBig refuses what the smarthost is known not to take, without a connection for it. While something else waits
 // there is a connection anyway, on which the server says what its limit is today. It says whether it did.
 func (c *call) tooBig(ctx context.Context, box *outbox) bool {
-	known := c.memory.smarthost(c.s.opt.Smarthost.Address).Known
-	limit := known.MaxSize()
-	age := time.Since(known.At) // below zero the clock was set back since: nobody knows how long ago that was
-	if limit == 0 || age < 0 || age > limitHolds || !box.only(func(w waiting) bool { return w.size > limit }) {
+	limit := c.memory.smarthost(c.s.opt.Smarthost.Address).largest()
+	if limit == 0 || !box.only(func(w waiting) bool { return w.size > limit }) {
 		return false
 	}
 	for {

@@ -35,6 +35,25 @@ type smtpServer struct {
 	TooEarly time.Time `json:"too_early,omitzero"`
 }
 
+// largest is the size in octets over which it refuses a message; 0: it has no limit, or none is known that can be believed.
+func (s smtpServer) largest() int64 {
+	age := time.Since(s.Known.At) // below zero the clock was set back since: nobody knows how long ago that was
+	if age < 0 || age > limitHolds {
+		return 0
+	}
+	return s.Known.MaxSize()
+}
+
+// Largest is the size in octets over which the smarthost is known to refuse a message; 0: it has no limit, or none is known. It may be called at any time
+// from any goroutine.
+func (s *Session) Largest() int64 {
+	if s.opt.Smarthost == nil {
+		return 0
+	}
+	m := &memory{queue: s.opt.Queue, note: func(string, error) {}}
+	return recall[smtpServer](m, keySMTP+s.opt.Smarthost.Address).largest()
+}
+
 // boxFacts are how a box was left.
 type boxFacts struct {
 	Waiting map[string]pop3.Waiting `json:"waiting,omitempty"`

@@ -1,0 +1,164 @@
+package main
+
+// This file wires what happens to mail inside the office.
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"outpost/internal/config"
+	"outpost/internal/control"
+	"outpost/internal/lmtp"
+	"outpost/internal/mailroom"
+	"outpost/internal/notice"
+	"outpost/internal/route"
+	"outpost/internal/session"
+	"outpost/queue"
+)
+
+// serverDial bounds how long an office server may take to answer a connection: it is near.
+const serverDial = 30 * time.Second
+
+func (o *office) newMailroom(step func(string) error) (*mailroom.Mailroom, error) {
+	servers, err := officeServers(o.cfg)
+	if err != nil {
+		return nil, err
+	}
+	return mailroom.New(mailroom.Options{
+		MailDir: filepath.Join(o.cfg.Storage.Dir, "mail"), Table: o.book.table, Servers: servers, Hostname: o.cfg.Office.Name,
+		Queue: o.queue, HoldOut: o.holdOut, Desk: notice.Desk, Log: o.log, Step: step,
+		Largest: func() int64 { return o.calls.Largest() },
+		Errand:  func(ctx context.Context, errand, by string) error { return o.notices.Answer(ctx, errand, by) },
+	})
+}
+
+// holdOut is over what size a user's mail to outside waits for the manager.
+func (o *office) holdOut(user string, at time.Time) int64 {
+	i := slices.IndexFunc(o.cfg.Users, func(u config.User) bool { return u.Name == user })
+	if i < 0 {
+		return o.cfg.HoldOut(config.User{}, at)
+	}
+	return o.cfg.HoldOut(o.cfg.Users[i], at)
+}
+
+func officeServers(cfg *config.Config) (map[string]mailroom.Server, error) {
+	servers := make(map[string]mailroom.Server)
+	for _, s := range cfg.Servers {
+		trust, err := clientTLS(cfg.TLS, s.Server)
+		if err != nil {
+			return nil, err
+		}
+		servers[s.Name] = mailroom.Server{
+			Dial: func(ctx context.Context) (net.Conn, error) {
+				dialer := net.Dialer{Timeout: serverDial}
+				return dialer.DialContext(ctx, "tcp", address(s.Server))
+			},
+			LMTP: lmtp.Options{
+				LMTP: s.Kind == config.ServerLMTP, Hello: cfg.Office.Name, TLS: lmtp.TLSMode(s.TLS), TLSConfig: trust,
+				User: s.User, Password: s.Password, AllowPlainAuth: s.AllowPlain, Timeout: s.Patience(),
+			},
+		}
+	}
+	return servers, nil
+}
+
+func (o *office) newNotices() *notice.Notifier {
+	opt := notice.Options{
+		Queue: o.queue, Hostname: o.cfg.Office.Name, Home: o.mailroom.Home, Address: o.mailroom.Address,
+		Postmaster: o.book.table().Unplaced(), DelayCalls: o.cfg.Bounce.DelayCalls, DelayAfter: o.cfg.Bounce.Delay(),
+		GiveUp: o.cfg.Bounce.GiveUp(), GiveUpCalls: o.cfg.Bounce.GiveUpCalls, Log: o.log,
+	}
+	if o.cfg.Hold.Manager != "" {
+		home, _ := o.book.table().Home(o.cfg.Hold.Manager)
+		opt.Manager = home.String()
+	}
+	if o.cfg.Smarthost != nil {
+		opt.Smarthost = o.cfg.Smarthost.Host
+	}
+	return notice.New(opt)
+}
+
+// hold enters a message that stays at the provider, and tells those whom it is for.
+func (o *office) hold(ctx context.Context, h session.Held) error {
+	return o.notices.Hold(ctx, notice.Held{
+		Account: h.Account, UIDL: h.UIDL, Box: h.Box, Size: h.Size, Top: h.Top, Price: notice.Price(h.Price), Expires: h.Expires,
+		To: o.mailroom.For(h.Box, bytes.NewReader(h.Top), h.Size),
+	})
+}
+
+func (o *office) outward(m queue.Message, body io.Reader) (session.Outward, error) {
+	look, err := o.mailroom.Outward(m, body)
+	return session.Outward(look), err
+}
+
+// held lists what waits for a person's decision.
+func (o *office) held() ([]control.Held, error) {
+	holds, err := o.queue.Holds()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]control.Held, 0, len(holds))
+	for _, h := range holds {
+		one := control.Held{ID: h.ID, AtProvider: true, Since: h.Since, Size: h.Size, From: h.From, Subject: h.Subject, To: h.To}
+		price := o.calls.Price(h.Size)
+		switch {
+		case !h.Released.IsZero():
+			one.Why = fmt.Sprintf("comes with the next call (%s)", h.By)
+		case !h.Dropped.IsZero():
+			one.Why = fmt.Sprintf("deleted in the next call (%s)", h.By)
+		case price.Line == "":
+			one.Why = "big"
+		default:
+			one.Why = fmt.Sprintf("%s, %s", price.Now, price.Takes.Round(time.Second))
+		}
+		list = append(list, one)
+	}
+	messages, err := o.queue.List()
+	for _, m := range messages {
+		list = append(list, o.heldHere(m)...)
+	}
+	return list, err
+}
+
+// heldHere is a message of the queue, if it is held.
+func (o *office) heldHere(m queue.Message) []control.Held {
+	h := control.Held{ID: string(m.ID), Since: m.Received, Size: m.Size, From: m.From}
+	for _, r := range m.To {
+		if r.State == queue.Held {
+			h.To, h.Why = append(h.To, r.Addr), r.Reply
+		}
+	}
+	if len(h.To) == 0 {
+		return nil
+	}
+	h.Subject = o.subjectOf(m)
+	return []control.Held{h}
+}
+
+// decide lets a held message go, or not.
+func (o *office) decide(ctx context.Context, id string, release bool) (string, error) {
+	if release {
+		return o.notices.Release(ctx, id, "")
+	}
+	return o.notices.Refuse(ctx, id, "")
+}
+
+// subjectOf reads a message's subject for people.
+func (o *office) subjectOf(m queue.Message) string {
+	body, err := o.queue.Body(m.ID)
+	if err != nil {
+		return ""
+	}
+	defer body.Close()
+	header, err := route.ReadHeader(body)
+	if err != nil {
+		return ""
+	}
+	return header.Text("Subject")
+}

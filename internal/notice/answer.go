@@ -1,0 +1,119 @@
+package notice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"outpost/queue"
+	"outpost/spool"
+)
+
+// releasePrefix begins the local part of the address that lets a held message go; its ID follows.
+const releasePrefix = "release+"
+
+func (n *Notifier) releaseAddress(id string) string { return releasePrefix + id + "@" + n.opt.Hostname }
+
+// Desk says what a local part at this gateway's own host name stands for: an errand that Answer
+// does. ok is false for any other.
+func Desk(local string) (errand string, ok bool) {
+	id, ok := strings.CutPrefix(strings.ToLower(local), releasePrefix)
+	return releasePrefix + id, ok && id != ""
+}
+
+// ErrNotYours says that somebody else decides on a held message.
+var ErrNotYours = errors.New("somebody else decides on this message")
+
+// Answer does an errand that came by mail, and writes back what came of it. by is the
+// place of who asks. An error is to be tried again.
+func (n *Notifier) Answer(ctx context.Context, errand, by string) error {
+	id := strings.TrimPrefix(errand, releasePrefix)
+	what, err := n.Release(ctx, id, by)
+	text := ""
+	switch {
+	case err == nil:
+		text = what + "\n"
+	case errors.Is(err, queue.ErrNotFound):
+		text = fmt.Sprintf("No message %s is held (any more).\n", id)
+	case errors.Is(err, ErrNotYours):
+		text = fmt.Sprintf("Message %s was not let go: only those it is for, or the manager, decide on it.\n", id)
+	default:
+		return err
+	}
+	note := letter{host: n.opt.Hostname, to: n.opt.Address(by), id: "answer." + id, at: n.opt.Now(), subject: "Re: held message " + id, text: text}
+	_, err = n.opt.Queue.Add(ctx, queue.Message{Origin: queue.Notice, To: []queue.Recipient{local(by)}}, note.reader())
+	return err
+}
+
+// Release lets a held message go, whether it is held here or at the provider, and says what that means. by is
+// the place of who decides, "" for somebody at the gateway itself, who may let go anything. Errors:
+// queue.ErrNotFound, ErrNotYours.
+func (n *Notifier) Release(ctx context.Context, id, by string) (string, error) {
+	if spool.ID(id).Valid() {
+		if by != "" && by != n.opt.Manager {
+			return "", ErrNotYours
+		}
+		return "The message goes on its way.", n.decideHere(ctx, spool.ID(id), func(r *queue.Recipient) {
+			r.State, r.Told = queue.Waiting, time.Time{}
+		})
+	}
+	if err := n.may(id, by); err != nil {
+		return "", err
+	}
+	h, err := n.opt.Queue.Release(ctx, id, or(by, "gateway"))
+	return fmt.Sprintf("The message %q (%s) comes with the next call.", or(h.Subject, "(no subject)"), size(h.Size)), err
+}
+
+// Refuse doesn't let a held message go: one that is held here goes back to its sender, one at the provider is deleted there
+// in the next call. Errors are as with Release.
+func (n *Notifier) Refuse(ctx context.Context, id, by string) (string, error) {
+	if spool.ID(id).Valid() {
+		if by != "" && by != n.opt.Manager {
+			return "", ErrNotYours
+		}
+		return "The message goes back to its sender.", n.decideHere(ctx, spool.ID(id), func(r *queue.Recipient) {
+			r.State, r.Reply = queue.Failed, "550 5.7.1 the manager did not let it go"
+		})
+	}
+	if err := n.may(id, by); err != nil {
+		return "", err
+	}
+	h, err := n.opt.Queue.GiveUp(ctx, id, or(by, "gateway"))
+	return fmt.Sprintf("The message %q is deleted at the provider in the next call.", or(h.Subject, "(no subject)")), err
+}
+
+// may says whether somebody decides on a message at the provider.
+func (n *Notifier) may(id, by string) error {
+	held, err := n.opt.Queue.Holds()
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(held, func(h queue.Hold) bool { return h.ID == id })
+	switch {
+	case i < 0:
+		return fmt.Errorf("held message %.40q: %w", id, queue.ErrNotFound)
+	case by != "" && by != n.opt.Manager && !slices.Contains(held[i].To, by):
+		return ErrNotYours
+	}
+	return nil
+}
+
+// decideHere decides on all recipients of a message of the queue who are held.
+func (n *Notifier) decideHere(ctx context.Context, id spool.ID, decide func(*queue.Recipient)) error {
+	return n.opt.Queue.Update(ctx, id, func(m *queue.Message) error {
+		found := false
+		for i := range m.To {
+			if r := &m.To[i]; r.State == queue.Held {
+				decide(r)
+				found = true
+			}
+		}
+		if !found {
+			return queue.ErrNotFound
+		}
+		return nil
+	})
+}

@@ -1,0 +1,84 @@
+package notice
+
+import (
+	"time"
+
+	"outpost/queue"
+)
+
+// event is what there is to tell of a recipient.
+type event int
+
+const (
+	nothing event = iota
+	expired       // it waited too long, and has failed by that
+	failed
+	waits     // longer than is usual
+	held      // for a person's decision
+	delivered // in the office
+	relayed   // accepted by the smarthost, which doesn't report by itself
+	silent    // it failed, and the sender wished not to know
+)
+
+// eventOf is what is to be told of a recipient now.
+func (n *Notifier) eventOf(m *queue.Message, r *queue.Recipient, now time.Time) event {
+	switch r.State {
+	case queue.Failed:
+		if r.Wants("FAILURE") {
+			return failed
+		}
+		return silent
+	case queue.Sent:
+		switch {
+		case !r.Tell:
+			return nothing
+		case r.Where == queue.Local:
+			return delivered
+		}
+		return relayed
+	case queue.Held:
+		if r.Told.IsZero() {
+			return held
+		}
+	case queue.Waiting:
+		return n.waitingEvent(m, r, now)
+	case queue.Sending, queue.Returned:
+	}
+	return nothing
+}
+
+func (n *Notifier) waitingEvent(m *queue.Message, r *queue.Recipient, now time.Time) event {
+	if r.Where != queue.Remote {
+		return nothing
+	}
+	age := now.Sub(m.Received)
+	switch {
+	case n.opt.GiveUp > 0 && age >= n.opt.GiveUp && r.Attempts >= n.opt.GiveUpCalls:
+		return expired
+	case !r.Told.IsZero() || !r.Wants("DELAY"):
+		return nothing
+	case n.opt.DelayAfter > 0 && age >= n.opt.DelayAfter, n.opt.DelayCalls > 0 && r.Attempts >= n.opt.DelayCalls:
+		return waits
+	}
+	return nothing
+}
+
+// settle is how a recipient stands once that has been told.
+func (e event) settle(r *queue.Recipient, now time.Time) {
+	switch e {
+	case failed, silent:
+		r.State = queue.Returned
+	case expired:
+		r.State = queue.Failed // told as any failure
+		last := "it was not tried"
+		if r.Reply != "" {
+			last = "the last answer: " + r.Reply
+		}
+		r.Reply = "550 4.4.7 It waited too long; " + last // RFC 3463 §3.5: delivery time expired
+	case waits, held:
+		r.Told = now
+	case delivered, relayed:
+		r.Tell = false
+	case nothing:
+	}
+}

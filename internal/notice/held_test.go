@@ -1,0 +1,136 @@
+package notice
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"outpost/queue"
+)
+
+// A message that is held here: the manager and the sender are told, and the manager's answer lets it go.
+func TestHeldHere(t *testing.T) {
+	d := newDesk(t, nil)
+	held := remote("x@far.example", queue.Held, "it has 9000000 octets; over 1000000 the manager decides whether it goes out")
+	m := d.add(held, remote("y@far.example", queue.Held, held.Reply))
+	notices := d.tell()
+	if len(notices) != 1 || len(notices[0].To) != 2 || notices[0].To[0].Addr != "cleo" || notices[0].To[1].Addr != "ann" {
+		t.Fatalf("%+v", notices)
+	}
+	header, text := d.plain(notices[0])
+	contains(t, text, "The harvest", "x@far.example, y@far.example", "over 1000000", "outpost held release "+string(m.ID))
+	reply := header.Get("Reply-To")
+	local, _, _ := strings.Cut(strings.Trim(reply, "<>"), "@")
+	errand, ok := Desk(strings.ToUpper(local))
+	if !ok || !strings.HasSuffix(reply, "@gw.clinic.example>") {
+		t.Fatalf("Reply-To: %s", reply)
+	}
+	// Not everybody may.
+	if err := d.Answer(t.Context(), errand, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	row, err := d.q.Get(m.ID)
+	if err != nil || row.To[0].State != queue.Held {
+		t.Fatalf("ann let it go: %+v, %v", row.To, err)
+	}
+	if err := d.Answer(t.Context(), errand, "cleo"); err != nil {
+		t.Fatal(err)
+	}
+	row, err = d.q.Get(m.ID)
+	if err != nil || row.To[0].State != queue.Waiting || row.To[1].State != queue.Waiting {
+		t.Errorf("cleo did not: %+v, %v", row.To, err)
+	}
+	// Each answer was answered; a second one finds nothing.
+	if err := d.Answer(t.Context(), errand, "cleo"); err != nil {
+		t.Fatal(err)
+	}
+	var answers []string
+	for _, n := range d.notices()[1:] {
+		_, text := d.plain(n)
+		answers = append(answers, n.To[0].Addr+": "+text)
+	}
+	contains(t, strings.Join(answers, ""), "ann: Message "+string(m.ID)+" was not let go", "cleo: The message goes on its way", "cleo: No message "+string(m.ID))
+}
+
+// Refused by the manager, it comes back with the reason.
+func TestRefusedHere(t *testing.T) {
+	d := newDesk(t, nil)
+	m := d.add(remote("x@far.example", queue.Held, "too big"))
+	d.tell()
+	if _, err := d.Refuse(t.Context(), string(m.ID), ""); err != nil {
+		t.Fatal(err)
+	}
+	notices := d.tell()
+	if len(notices) != 2 || notices[1].To[0].Addr != "ann" {
+		t.Fatalf("%+v", notices)
+	}
+	contains(t, d.text(notices[1]), "the manager did not let it go", "Action: failed")
+}
+
+const topText = "From: =?utf-8?q?J=C3=B6rg?= <joerg@far.example>\r\nSubject: =?utf-8?b?" + "UGhvdG9z" + "?=\r\nDate: Wed, 25 Nov 2026 10:00:00 +0000\r\n\r\nfirst line\r\nsecond \x1b[31m line\xff\r\n"
+
+// A message at the provider: those it is for get a note with what it costs, and let it come.
+func TestHeldAtProvider(t *testing.T) {
+	d := newDesk(t, nil)
+	price := Price{Line: "landline", Takes: 52 * time.Minute, Now: "3.12 EUR", Later: "1.56 EUR", Hours: "20:00-06:00"}
+	h := Held{Account: "ann@pop", UIDL: "u1", Box: "ann", Size: 12_300_000, Top: []byte(topText), To: []string{"ann", "ben"}, Price: price}
+	if err := d.Hold(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	notices := d.notices()
+	if len(notices) != 1 || len(notices[0].To) != 2 {
+		t.Fatalf("%+v", notices)
+	}
+	header, text := d.plain(notices[0])
+	id := queue.HoldID("ann@pop", "u1")
+	contains(t, text, "Jörg", "Photos", "12.3 MB", "52 minutes", "3.12 EUR now", "1.56 EUR off peak\n(20:00-06:00)", "outpost held release "+id,
+		"| first line", "| second [31m line", "Nobody deletes it")
+	if got := header.Get("Reply-To"); got != "<release+"+id+"@gw.clinic.example>" {
+		t.Errorf("Reply-To: %s", got)
+	}
+	if strings.ContainsAny(text, "\x1b\x00") {
+		t.Error("control characters of a stranger are in the note")
+	}
+	for by, want := range map[string]error{"post": ErrNotYours, "ben": nil, "cleo": nil, "": nil} {
+		if _, err := d.Release(t.Context(), id, by); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", by, err, want)
+		}
+	}
+	held, err := d.q.Holds()
+	if err != nil || len(held) != 1 || held[0].Released.IsZero() || held[0].Subject != "Photos" || held[0].From != "Jörg <joerg@far.example>" {
+		t.Errorf("%+v, %v", held, err)
+	}
+	if _, err := d.Refuse(t.Context(), id, "ann"); err != nil {
+		t.Error(err)
+	}
+	if held, _ := d.q.Holds(); held[0].Dropped.IsZero() {
+		t.Errorf("%+v", held)
+	}
+}
+
+// What isn't known is said so, and whatever a header has, there is a note.
+func TestHoldOddMail(t *testing.T) {
+	for name, top := range map[string]string{
+		"no preview": "", "no header": "\r\n\r\nx", "garbage": "\x00\xff\r\n: :\r\n\r\n", "no end": "Subject: x", "long": "Subject: " + strings.Repeat("x", 5000) + "\r\n\r\n",
+	} {
+		d := newDesk(t, nil)
+		h := Held{Account: "a", UIDL: "u", Box: "box", Size: 2000, Top: []byte(top), Expires: time.Date(2026, 12, 24, 0, 0, 0, 0, time.UTC)}
+		if err := d.Hold(t.Context(), h); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		notices := d.notices()
+		if len(notices) != 1 || notices[0].To[0].Addr != "post" {
+			t.Errorf("%s: %+v", name, notices)
+			continue
+		}
+		_, text := d.plain(notices[0])
+		contains(t, text, "2 kB", "not known yet", "deleted at the provider after 24 December 2026")
+		for line := range strings.Lines(d.text(notices[0])) {
+			if len(line) > 1000 {
+				t.Errorf("%s: a line of %d octets", name, len(line))
+			}
+		}
+	}
+}
