@@ -23,7 +23,7 @@ type rule struct {
 var floors = [][]string{
 	{"outpost/internal/patience", "outpost/internal/tickets", "outpost/internal/dsn"},
 	{"outpost/spool", "outpost/modem", "outpost/internal/ppp", "outpost/internal/relay", "outpost/internal/pop3",
-		"outpost/internal/lmtp", "outpost/internal/identity", "outpost/internal/route", "outpost/internal/dsn",
+		"outpost/internal/lmtp", "outpost/internal/identity", "outpost/internal/route",
 		"outpost/internal/schedule", "outpost/internal/tariff", "outpost/configs"},
 	{"outpost/modem/modemtest", "outpost/queue", "outpost/internal/link", "outpost/internal/maildir", "outpost/internal/users"},
 	{"outpost/internal/session", "outpost/internal/smtpd", "outpost/internal/mailroom", "outpost/internal/notice", "outpost/internal/imapd",
@@ -50,7 +50,6 @@ var rules = []rule{
 		reason: "protocol code takes a conn, never a line or a queue; how long to bear with silence is the same for all"},
 	{of: "outpost/internal/identity", may: []string{}, reason: "pure: what a header becomes, by whatever table"},
 	{of: "outpost/internal/route", may: []string{}, reason: "pure: where a message goes and why"},
-	{of: "outpost/internal/dsn", may: []string{}, reason: "pure: how a report looks"},
 	{of: "outpost/internal/imapd", never: []string{"outpost/queue", "outpost/internal/mailroom"}, reason: "it shows what is on the disk, whoever put it there"},
 	{of: "outpost/internal/tickets", may: []string{}, reason: "what it holds is secret: it is to be read as a whole"},
 	{of: "outpost/internal/schedule", may: []string{}, reason: "pure: when is the next call"},

@@ -83,6 +83,9 @@ type Options struct {
 	// StoreBytes bounds the sum of what Received keeps; what comes after
 	// that is answered 452. 0 means 256 MiB.
 	StoreBytes int64
+	// DSN: the smarthost offers it (RFC 3461). It notes what is asked and
+	// reports nothing.
+	DSN bool
 	// Rate (bits/s) and RTT describe the line to the provider's own TCP and
 	// PPP, which then pace themselves; 0 leaves both at their defaults.
 	Rate int

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/emersion/go-sasl"
@@ -32,6 +33,10 @@ type Received struct {
 	User string // who was logged in; "" if nobody
 	// EightBit and UTF8 say that BODY=8BITMIME and SMTPUTF8 were given.
 	EightBit, UTF8 bool
+	// EnvID and Return are those of MAIL, Notify and Original those of the
+	// recipients, as many as To (RFC 3461); decoded, "" where not given.
+	EnvID, Return    string
+	Notify, Original []string
 }
 
 // Received returns everything that the smarthost accepted so far, in the
@@ -85,6 +90,7 @@ func (p *Provider) serveSMTP(conn net.Conn, secure bool) {
 	srv.MaxRecipients = maxRecipients
 	srv.MaxLineLength = maxSMTPLine
 	srv.EnableSMTPUTF8 = true
+	srv.EnableDSN = p.opt.DSN
 	srv.ErrorLog = slog.NewLogLogger(p.log.Handler(), slog.LevelDebug)
 	srv.AllowInsecureAuth = secure || p.tlsConfig == nil
 	if !secure {
@@ -143,15 +149,28 @@ func (s *smtpSession) Mail(from string, opts *smtp.MailOptions) error {
 	if most := s.p.fault().SMTPMessages; most > 0 && s.kept >= most {
 		return &smtp.SMTPError{Code: 452, EnhancedCode: smtp.EnhancedCode{4, 5, 3}, Message: "Too many messages on this connection"}
 	}
-	s.mail = Received{From: from, User: s.user, UTF8: opts.UTF8, EightBit: opts.Body == smtp.Body8BitMIME}
+	s.mail = Received{
+		From: from, User: s.user, UTF8: opts.UTF8, EightBit: opts.Body == smtp.Body8BitMIME,
+		EnvID: opts.EnvelopeID, Return: string(opts.Return),
+	}
 	return nil
 }
 
-func (s *smtpSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+func (s *smtpSession) Rcpt(to string, opts *smtp.RcptOptions) error {
 	if reply := s.p.fault().rejects(to); reply != "" {
 		return replyError(reply)
 	}
 	s.mail.To = append(s.mail.To, to)
+	var words []string
+	for _, word := range opts.Notify {
+		words = append(words, string(word))
+	}
+	s.mail.Notify = append(s.mail.Notify, strings.Join(words, ","))
+	original := ""
+	if opts.OriginalRecipient != "" {
+		original = strings.ToLower(string(opts.OriginalRecipientType)) + ";" + opts.OriginalRecipient
+	}
+	s.mail.Original = append(s.mail.Original, original)
 	return nil
 }
 

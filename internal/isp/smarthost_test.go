@@ -109,6 +109,29 @@ func TestSMTPLogin(t *testing.T) {
 	}
 }
 
+// What is asked by DSN is noted, where it is offered.
+func TestSMTPDSN(t *testing.T) {
+	p := newProvider(t, func(o *Options) { o.DSN = true })
+	c := connect(t, p.plainSMTP)
+	c.play("< 220…\n> EHLO x\n< 250-Hello x\n< 250-PIPELINING\n< 250-8BITMIME\n< 250-ENHANCEDSTATUSCODES\n< 250-CHUNKING\n< 250-SMTPUTF8\n< 250-DSN\n< 250-SIZE…\n< 250 LIMITS…" + `
+		> MAIL FROM:<a@office.example> RET=HDRS ENVID=Q+2B
+		< 250…
+		> RCPT TO:<b@there.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x@there.example
+		< 250…
+		> RCPT TO:<c@there.example>
+		< 250…
+		> DATA
+		< 354…
+		> x
+		> .
+		< 250…`)
+	got := p.Received()[0]
+	if got.EnvID != "Q+" || got.Return != "HDRS" || !slices.Equal(got.Notify, []string{"SUCCESS,DELAY", ""}) || !slices.Equal(got.Original, []string{"rfc822;x@there.example", ""}) {
+		t.Errorf("%+v", got)
+	}
+	connect(t, newProvider(t, func(o *Options) { o.MaxMessageBytes = 1000 }).plainSMTP).play(hello + "> MAIL FROM:<a@office.example> RET=HDRS\n< 504…")
+}
+
 // A message is accepted exactly when its last octet has come: cut anywhere
 // before, it doesn't exist. Both ways to transfer it are tried at every
 // octet, BDAT above all because go-smtp takes the end of a connection for the

@@ -18,6 +18,7 @@ func (t *transaction) screen(c *Client) {
 	if t.m.From != "" && refusal == nil {
 		from, refusal = c.address("MAIL", t.m.From)
 	}
+	t.dsn = c.ext.dsn
 	t.from, t.utf8 = from, t.m.UTF8 || !ascii(from)
 	most := lesser(c.ext.maxRecipients, c.known.MaxRecipients)
 	for i := range t.results {
@@ -128,6 +129,18 @@ func (t *transaction) mail(ext extensions) string {
 	}
 	if ext.utf8 && t.utf8 {
 		line += " SMTPUTF8"
+	}
+	if ext.dsn {
+		line += t.m.dsnOfMessage()
+	}
+	return line + "\r\n"
+}
+
+// rcpt is the RCPT command for the k-th of those open.
+func (t *transaction) rcpt(k int) string {
+	line := "RCPT TO:<" + t.wire[k] + ">"
+	if t.dsn {
+		line += t.m.dsnOfRecipient(t.open[k])
 	}
 	return line + "\r\n"
 }

@@ -38,6 +38,17 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("smtp: %s: %v", e.Command, e.Err)
 }
 
+// Words is what a sender may be told: the server's own words, or ours with our code in front where we refuse ourselves.
+func (e *Error) Words() string {
+	switch {
+	case e.Line != "":
+		return e.Line
+	case e.Enhanced != "" && e.Err != nil:
+		return e.Enhanced + " " + e.Err.Error()
+	}
+	return e.Error()
+}
+
 // Unwrap gives the cause, so that errors.Is finds a context's end or a body's own error.
 func (e *Error) Unwrap() error { return e.Err }
 

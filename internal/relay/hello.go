@@ -16,6 +16,7 @@ type extensions struct {
 	maxSize    int64
 	auth       []string // mechanisms in upper case (RFC 4954)
 	chunking   bool     // RFC 3030
+	dsn        bool     // RFC 3461
 	early      bool     // Exim's PIPECONNECT: commands before the greeting are welcome
 
 	maxMessages, maxRecipients int // RFC 9422; 0: no limit is said
@@ -41,6 +42,8 @@ func parseExtensions(lines []string) extensions {
 			ext.startTLS = true
 		case "CHUNKING":
 			ext.chunking = true
+		case "DSN":
+			ext.dsn = true
 		case "PIPECONNECT", "X_PIPE_CONNECT":
 			ext.early = true
 		case "LIMITS":

@@ -11,6 +11,11 @@ type Message struct {
 	Size int64
 	// EightBit and UTF8 are what the message needs: octets over 127 in the content, UTF-8 in its header (BODY=8BITMIME, SMTPUTF8).
 	EightBit, UTF8 bool
+	// EnvID and Return are the sender's for reports (ENVID, decoded, and "FULL" or "HDRS"), Notify and Original those for the recipient at the
+	// same place of To (NOTIFY, in capitals, and ORCPT, type and address, decoded). They go to a server with DSN as RFC 3461 §5.2.1 has it;
+	// what isn't well formed or too long is left out. The lists may be shorter than To; "" is that nothing was said.
+	EnvID, Return    string
+	Notify, Original []string
 	// Open, never nil, gives the content, header and all, in lines, not dot-stuffed. It is called when the message's turn on the
 	// wire has come, from another goroutine than the one that called Drain, and one message at a time; more than once, and to be read
 	// from the beginning, where the server lacks 8BITMIME. What it gives is closed before Drain returns.
@@ -26,16 +31,16 @@ type Result struct {
 	Reply string
 	// Doubtful, always with a temporary Err: the server may have taken the message, but its answer didn't come.
 	Doubtful bool
+	// DSN, only without Err: the server has DSN, so it is the one to report from here on what the sender wanted to know. Without DSN he
+	// hears of failures only, as they come, and nobody will tell him of success (RFC 3461 §5.2.2).
+	DSN bool
 	// Untried, always with an Err and never with Doubtful: the server has not judged this recipient, because the connection was lost,
 	// or the server's limit reached, before its turn came. It was no attempt; it may go at once on another connection.
 	Untried bool
 }
 
 func (r *Result) fail(e *Error) {
-	r.Err, r.Reply = e, e.Line
-	if r.Reply == "" {
-		r.Reply = e.Error()
-	}
+	r.Err, r.Reply = e, e.Words()
 }
 
 // transaction is one message under way. Once it is in the list of those in flight, the mutex of the drain guards what changes in it.
@@ -50,6 +55,7 @@ type transaction struct {
 	wire []string
 	from string
 	utf8 bool // an address needs SMTPUTF8
+	dsn  bool // the server has DSN
 
 	// What the server has said so far.
 	heard   int    // replies to RCPT
@@ -110,7 +116,7 @@ func (t *transaction) failRest(e *Error) {
 func (t *transaction) accept(rep reply) {
 	words := rep.String()
 	for _, i := range t.taken {
-		t.settled[i], t.results[i].Reply = true, words
+		t.settled[i], t.results[i].Reply, t.results[i].DSN = true, words, t.dsn
 	}
 }
 

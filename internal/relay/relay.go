@@ -39,6 +39,11 @@
 // only addresses outside ASCII, which such a server cannot carry, are refused. BINARYMIME (RFC 3030 §3) is never asked for: all content
 // is in lines, so there is nothing that needs it. Lines over 998 octets are left to the server to judge.
 //
+// # Reports to the sender
+//
+// What the sender wants to be told (RFC 3461) goes on to a server with DSN, which has to tell him from then on: Result.DSN. Where nothing was
+// asked, or the server hasn't DSN, the commands are as they would be without all that.
+//
 // # Silence
 //
 // No step has a time limit of its own. A connection is given up when nothing moves on it, in either direction, for Options.Timeout, so a

@@ -153,7 +153,7 @@ func (w *writer) envelope(t *transaction) bool {
 		return false
 	}
 	for k, i := range t.open {
-		if !w.command(step{kind: stepRCPT, t: t, rcpt: i}, "RCPT TO:<"+t.wire[k]+">\r\n") {
+		if !w.command(step{kind: stepRCPT, t: t, rcpt: i}, t.rcpt(k)) {
 			return false
 		}
 	}

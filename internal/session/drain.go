@@ -277,7 +277,7 @@ func (c *call) tooBig(ctx context.Context, box *outbox) bool {
 		e := relay.TooLarge(out.row.Size, limit)
 		results := make([]relay.Result, len(out.To))
 		for i, to := range out.To {
-			results[i] = relay.Result{To: to, Err: e, Reply: e.Error()}
+			results[i] = relay.Result{To: to, Err: e, Reply: e.Words()}
 		}
 		c.settle(ctx, box, out, results)
 	}

@@ -197,9 +197,9 @@ func (o *outbox) claim(ctx context.Context) {
 	o.claimed = append(o.claimed, slices.DeleteFunc(list, func(out *outgoing) bool { return out == nil })...)
 }
 
-// mark sets the recipients of a message to being sent who wait and were not tried in this call, and gives their addresses and the
+// mark sets the recipients of a message to being sent who wait and were not tried in this call, and gives them and the
 // message as it was before. With an error nothing may be sent: nobody could say later what became of it.
-func (o *outbox) mark(ctx context.Context, id spool.ID) (row queue.Message, to []string, err error) {
+func (o *outbox) mark(ctx context.Context, id spool.ID) (row queue.Message, to []queue.Recipient, err error) {
 	err = o.call.s.opt.Queue.Update(ctx, id, func(m *queue.Message) error {
 		row, to = *m, nil
 		row.To = slices.Clone(m.To)
@@ -210,7 +210,7 @@ func (o *outbox) mark(ctx context.Context, id spool.ID) (row queue.Message, to [
 			}
 			r.State, r.At, r.Call = queue.Sending, time.Now(), o.call.row.ID
 			r.Attempts++
-			to = append(to, r.Addr)
+			to = append(to, *r)
 		}
 		return nil
 	})
@@ -218,10 +218,15 @@ func (o *outbox) mark(ctx context.Context, id spool.ID) (row queue.Message, to [
 }
 
 // outgoing is a message as it goes to the smarthost. What can't be read is found out when relay opens it.
-func (o *outbox) outgoing(m queue.Message, to []string) *outgoing {
+func (o *outbox) outgoing(m queue.Message, to []queue.Recipient) *outgoing {
 	look, unreadable := o.outward(m)
 	out := &outgoing{row: m}
-	out.Message = relay.Message{From: look.From, To: to, Size: m.Size + look.Grows, EightBit: m.EightBit, UTF8: m.UTF8}
+	out.Message = relay.Message{
+		From: look.From, Size: m.Size + look.Grows, EightBit: m.EightBit, UTF8: m.UTF8, EnvID: m.EnvID, Return: m.Return,
+	}
+	for _, r := range to {
+		out.To, out.Notify, out.Original = append(out.To, r.Addr), append(out.Notify, r.Notify), append(out.Original, r.Original)
+	}
 	out.Open = func() (io.ReadCloser, error) {
 		if unreadable != nil {
 			out.failed = unreadable

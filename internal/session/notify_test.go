@@ -1,0 +1,34 @@
+package session
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"outpost/internal/isp"
+	"outpost/queue"
+)
+
+// What the sender wants to be told goes on to a smarthost that can tell him, also when one of the recipients is not to be sent to.
+func TestOutboxDSN(t *testing.T) {
+	o := newOffice(t, nil)
+	o.meet(isp.Options{Domain: "provider.example", TLS: isp.TLSNone, DSN: true}, 25, 110)
+	m := queue.Message{Origin: queue.Submitted, From: "ann@clinic.example", EnvID: "QQ+1", Return: "HDRS", To: []queue.Recipient{
+		{Addr: "a@far.example", Where: queue.Remote, State: queue.Held, Notify: "NEVER"},
+		{Addr: "b@far.example", Where: queue.Remote, Notify: "SUCCESS,FAILURE", Original: "rfc822;bob+1@far.example"},
+		{Addr: "c@far.example", Where: queue.Remote},
+	}}
+	if _, err := o.queue.Add(t.Context(), m, strings.NewReader("Subject: x\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	o.mustCall()
+	all := o.provider.Received()
+	if len(all) != 1 {
+		t.Fatalf("%d messages came", len(all))
+	}
+	got := all[0]
+	if got.EnvID != "QQ+1" || got.Return != "HDRS" || !slices.Equal(got.To, []string{"b@far.example", "c@far.example"}) ||
+		!slices.Equal(got.Notify, []string{"SUCCESS,FAILURE", ""}) || !slices.Equal(got.Original, []string{"rfc822;bob+1@far.example", ""}) {
+		t.Errorf("%+v", got)
+	}
+}
