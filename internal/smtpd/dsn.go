@@ -61,8 +61,11 @@ func (w wish) of(r queue.Recipient, addr string) queue.Recipient {
 	return r
 }
 
-// untold is the refusal of a recipient who has failed and of whom no report would tell the sender later: he wants none, or there is
-// nobody to send one to. nil for all others.
+// untold is the refusal of a recipient who has failed and of whom no report would
+// tell the sender later: he wants none, or there is nobody to send one to. nil for
+// all others. RFC 3461 §5.1 wants the same reply with NOTIFY as without; but taken in
+// silence the mail would be lost without anybody's knowledge, and most servers refuse
+// such a recipient in any case.
 func untold(from string, r *queue.Recipient) *smtp.SMTPError {
 	told := from != "" && (r.Notify == "" || strings.Contains(r.Notify, string(smtp.DSNNotifyFailure)))
 	if r.State != queue.Failed || told {

@@ -32,10 +32,10 @@
 //
 // PIPELINING, 8BITMIME, ENHANCEDSTATUSCODES, CHUNKING, SIZE, SMTPUTF8, DSN, STARTTLS
 // and AUTH PLAIN (inside TLS only). With DSN the parameters are kept with the
-// message; the reports are others' work (RFC 3461 §5.1). Not BINARYMIME: such a message is not made of
-// lines, may go to the smarthost only if that one takes BINARYMIME too (RFC 3030
-// §3) and would have to be re-encoded for all others, which breaks signatures; mail
-// programs then send base64 by themselves.
+// message; the reports are others' work (RFC 3461 §5.2). Not BINARYMIME: such a
+// message is not made of lines, may go to the smarthost only if that one takes
+// BINARYMIME too (RFC 3030 §3) and would have to be re-encoded for all others, which
+// breaks signatures; mail programs then send base64 by themselves.
 //
 // # Known limits, all of the library
 //
@@ -44,7 +44,8 @@
 //   - After 552 in DATA the rest of the content is read and thrown away.
 //   - After a BDAT message given up half-way the client must connect again (see spoil).
 //   - HELO can't be told from EHLO, so the Received line says ESMTP for both.
-//   - ORCPT of another type than rfc822 and utf-8 gets 501.
+//   - ORCPT of another type than rfc822 and utf-8 gets 501, and a parameter given
+//     twice isn't noticed.
 //   - RCPT TO:<postmaster> without a domain (RFC 5321 §4.5.1) gets 501.
 package smtpd
 
