@@ -222,23 +222,23 @@ func TestNothingGetsIn(t *testing.T) {
 
 func TestStatusOf(t *testing.T) {
 	for reply, want := range map[string]string{
-		"550 5.1.1 no such user":      "5.1.1",
-		"550-5.7.26 a 550 5.7.26 b":   "5.7.26",
-		"550 no such user":            "5.0.0",
-		"552 full":                    "5.2.2",
-		"450 later":                   "4.2.0",
-		"450 5.1.1 which one?":        "4.2.0",
-		"250 2.0.0 queued":            "2.0.0",
-		"250 ok":                      "2.0.0",
-		"354 go":                      "5.0.0",
-		"5.3.4 it is too big":         "5.3.4",
-		"5.3 it is too big":           "5.0.0",
-		"5.1234.1 x":                  "5.0.0",
-		"smtp: MAIL: connection lost": "5.0.0",
-		"":                            "5.0.0",
-		"550":                         "5.0.0",
-		"5501 x":                      "5.0.0",
-		"\x00\xff":                    "5.0.0",
+		"550 5.1.1 no such user":       "5.1.1",
+		"550-5.7.26 a 550 5.7.26 b":    "5.7.26",
+		"550 no such user":             "5.0.0",
+		"552 full":                     "5.2.2",
+		"450 later":                    "4.2.0",
+		"550 4.4.7 it waited too long": "4.4.7",
+		"250 2.0.0 queued":             "2.0.0",
+		"250 ok":                       "2.0.0",
+		"354 go":                       "5.0.0",
+		"5.3.4 it is too big":          "5.3.4",
+		"5.3 it is too big":            "5.0.0",
+		"5.1234.1 x":                   "5.0.0",
+		"smtp: MAIL: connection lost":  "5.0.0",
+		"":                             "5.0.0",
+		"550":                          "5.0.0",
+		"5501 x":                       "5.0.0",
+		"\x00\xff":                     "5.0.0",
 	} {
 		if got := StatusOf(reply, true); got != want {
 			t.Errorf("%q: %s, want %s", reply, got, want)
@@ -246,6 +246,30 @@ func TestStatusOf(t *testing.T) {
 	}
 	if got := StatusOf("the line died", false); got != "4.0.0" {
 		t.Error(got)
+	}
+}
+
+// A code that says the opposite of the report is not in it.
+func TestStatusOfKind(t *testing.T) {
+	for _, test := range []struct {
+		kind          Kind
+		status, reply string
+		want          string
+	}{
+		{Failed, "", "250 2.0.0 ok", "5.0.0"},
+		{Failed, "2.1.5", "", "5.0.0"},
+		{Failed, "", "550 4.4.7 it waited too long", "4.4.7"},
+		{Failed, "5.7.1", "550 5.1.1 x", "5.7.1"},
+		{Delayed, "", "250 ok", "4.0.0"},
+		{Delivered, "", "delivered as 7", "2.0.0"},
+		{Delivered, "", "", "2.0.0"},
+		{Relayed, "", "250 2.1.5 ok", "2.1.5"},
+		{Relayed, "5.0.0", "", "2.0.0"},
+	} {
+		p := Recipient{Status: test.status, Reply: test.reply}
+		if got := p.status(test.kind); got != test.want {
+			t.Errorf("%+v: %s", test, got)
+		}
 	}
 }
 
@@ -270,6 +294,10 @@ func TestWords(t *testing.T) {
 		if got := p.reason(Failed).what; got != want {
 			t.Errorf("%q: %q, want %q", reply, got, want)
 		}
+	}
+	own := write(t, report(Failed, letter, Recipient{Addr: "b@x", Remote: "mx", Reply: "5.3.4 the message has 5 octets, the server takes 4 at most"}))
+	if !strings.Contains(own, "In the words of this gateway") || strings.Contains(own, "smtp; 5.3.4") {
+		t.Errorf("our own words are another's: %s", own)
 	}
 	p := Recipient{Reply: "550 5.7.1 no", Remote: ""}
 	if got := p.reason(Failed).what; !strings.Contains(got, "rules of your office") {

@@ -107,7 +107,8 @@ func (p *Recipient) said(t *text) {
 	if reply == "" {
 		return
 	}
-	if p.Remote == "" {
+	// What has no code of SMTP, no server has said.
+	if code, _, _ := Split(reply); code == "" || p.Remote == "" {
 		t.para("In the words of this gateway:")
 	} else {
 		t.para("In the words of the mail server " + shorten(clean(p.Remote), maxAddress) + ":")

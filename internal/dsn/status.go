@@ -30,13 +30,13 @@ var basic = map[string]string{
 }
 
 // Split takes a reply apart: the basic code, the enhanced code and the text. Codes that aren't there are "", and neither needs the other: our own
-// reasons may begin with an enhanced code.
+// reasons may begin with an enhanced code. It need not be of the basic one's class: "550 4.4.7" is how servers say that they gave up.
 func Split(reply string) (code, enhanced, text string) {
 	text = strings.TrimSpace(reply)
 	if len(text) >= 3 && text[0] >= '2' && text[0] <= '5' && digits(text[:3]) && (len(text) == 3 || text[3] == ' ' || text[3] == '-') {
 		code, text = text[:3], strings.TrimSpace(strings.TrimLeft(text[3:], "-"))
 	}
-	if word, rest, _ := strings.Cut(text, " "); validStatus(word) && (code == "" || word[0] == code[0]) {
+	if word, rest, _ := strings.Cut(text, " "); validStatus(word) {
 		enhanced, text = word, strings.TrimSpace(rest)
 	}
 	return code, enhanced, text
@@ -54,13 +54,19 @@ func number(s string) bool { return s != "" && len(s) <= 3 && digits(s) }
 
 func digits(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
-// status is the recipient's code.
+// status is the recipient's code. One of success is never said of a failure, nor the other way round; a failure may have one that begins with
+// 4, if the sending was given up (RFC 3463 §3.5).
 func (p *Recipient) status(k Kind) string {
+	status := p.Status
+	if !validStatus(status) {
+		status = StatusOf(p.Reply, k == Failed)
+	}
+	done := k == Relayed || k == Delivered
 	switch {
-	case validStatus(p.Status):
-		return p.Status
-	case p.Reply == "" && (k == Relayed || k == Delivered):
+	case done == (status[0] == '2'):
+		return status
+	case done:
 		return "2.0.0"
 	}
-	return StatusOf(p.Reply, k == Failed)
+	return StatusOf("", k == Failed)
 }
