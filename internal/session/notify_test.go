@@ -32,3 +32,27 @@ func TestOutboxDSN(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// Where the smarthost can't tell him of success, somebody here still has to.
+func TestOutboxTell(t *testing.T) {
+	for _, offered := range []bool{true, false} {
+		o := newOffice(t, nil)
+		o.meet(isp.Options{Domain: "provider.example", TLS: isp.TLSNone, DSN: offered}, 25, 110)
+		m := queue.Message{Origin: queue.Submitted, From: "ann@clinic.example", To: []queue.Recipient{
+			{Addr: "a@far.example", Where: queue.Remote, State: queue.Held},
+			{Addr: "b@far.example", Where: queue.Remote, Notify: "SUCCESS"},
+			{Addr: "c@far.example", Where: queue.Remote},
+		}}
+		m, err := o.queue.Add(t.Context(), m, strings.NewReader("Subject: x\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.mustCall()
+		if m, err = o.queue.Get(m.ID); err != nil {
+			t.Fatal(err)
+		}
+		if m.To[1].State != queue.Sent || m.To[1].Tell == offered || m.To[0].Tell || m.To[2].Tell {
+			t.Errorf("DSN offered %t: %+v", offered, m.To)
+		}
+	}
+}

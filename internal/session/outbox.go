@@ -299,6 +299,7 @@ func (o *outbox) store(ctx context.Context, out *outgoing, results []relay.Resul
 			n := slices.IndexFunc(left, func(r relay.Result) bool { return r.To == m.To[i].Addr })
 			if m.To[i].State == queue.Sending && n >= 0 {
 				apply(&m.To[i], left[n])
+				m.To[i].Tell = m.Origin == queue.Submitted && m.To[i].State == queue.Sent && m.To[i].Wants("SUCCESS") && !left[n].DSN
 				left = left[n+1:]
 			}
 		}

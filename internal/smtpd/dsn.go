@@ -67,8 +67,7 @@ func (w wish) of(r queue.Recipient, addr string) queue.Recipient {
 // silence the mail would be lost without anybody's knowledge, and most servers refuse
 // such a recipient in any case.
 func untold(from string, r *queue.Recipient) *smtp.SMTPError {
-	told := from != "" && (r.Notify == "" || strings.Contains(r.Notify, string(smtp.DSNNotifyFailure)))
-	if r.State != queue.Failed || told {
+	if r.State != queue.Failed || from != "" && r.Wants("FAILURE") {
 		return nil
 	}
 	_, _, text := dsn.Split(r.Reply)
