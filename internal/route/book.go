@@ -64,6 +64,7 @@ func (t *Table) readNames(f *faults) {
 		enter(isMailbox, 0, t.opt.Unplaced)
 	case isList, isServer:
 		f.add("unplaced mail: %q is a %v, it must be a mailbox", t.opt.Unplaced, k)
+	default:
 	}
 }
 

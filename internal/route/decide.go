@@ -8,9 +8,9 @@ import (
 	"unicode"
 )
 
-// maxHops is how many Received fields a message may have: more is a loop. RFC 5321 §6.3 asks
-// for at least 100 before a message is refused; here nothing is refused, and no message
-// that found its way has had so many.
+// maxHops is how many Received fields a message may have: more is a loop, as smtpd has it
+// too. RFC 5321 §6.3 asks for at least 100 before a message is refused; here it isn't, it
+// only waits where somebody sees it.
 const maxHops = 50
 
 // Incoming is what is known of a message before it has a place.

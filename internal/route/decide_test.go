@@ -173,6 +173,17 @@ func TestCatchAll(t *testing.T) {
 	}
 }
 
+// Reasons are for people: of many unknown addresses the first ten are named.
+func TestManyUnknown(t *testing.T) {
+	tab := table(t, func(o *Options) { o.Boxes = []Box{{Name: "all", CatchAll: &CatchAll{}}} })
+	var b strings.Builder
+	for i := range 15 {
+		b.WriteString("Delivered-To: zoe" + strings.Repeat("x", i) + "@clinic.example\n")
+	}
+	d := tab.Collected(Incoming{Box: "all", Header: header(t, b.String()+"Delivered-To: ann@clinic.example")})
+	check(t, d, "ann unrouted unplaced", "Delivered-To names 5 more that nobody has", "for those that were not found a copy: mailbox unrouted")
+}
+
 // A header that names thousands is a burden to nobody.
 func TestCatchAllIsBounded(t *testing.T) {
 	tab := table(t, func(o *Options) {

@@ -23,12 +23,14 @@ type Field struct {
 	Raw string
 }
 
+var unfold = strings.NewReplacer("\r\n", "", "\n", "")
+
 // Value is the field's text on one line (RFC 5322 §2.2.3), without space around it.
 func (f Field) Value() string {
 	if !strings.ContainsAny(f.Raw, "\r\n") {
 		return strings.TrimSpace(f.Raw)
 	}
-	return strings.TrimSpace(strings.NewReplacer("\r\n", "", "\n", "").Replace(f.Raw))
+	return strings.TrimSpace(unfold.Replace(f.Raw))
 }
 
 // Header is the header of a message, as far as it could be read. The zero value is that of a

@@ -48,8 +48,9 @@ func (t *Table) recipient(text string) (recipient, error) {
 			return recipient{}, fmt.Errorf("there is no user, folder or list %q", text)
 		case isServer:
 			return recipient{}, fmt.Errorf("server %q: an address there must be named, as %s:address", text, text)
+		default:
+			return recipient{names: []string{text}}, nil
 		}
-		return recipient{names: []string{text}}, nil
 	}
 	if err := checkAddress(text); err != nil {
 		return recipient{}, err

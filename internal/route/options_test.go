@@ -35,10 +35,10 @@ func TestFaults(t *testing.T) {
 		{func(o *Options) { o.Folders[1].Read = []string{"zoe", "staff"} }, []string{`folder "archive": there is no user "zoe"`, `no user "staff"`}},
 		// Lists.
 		{list(), []string{`list "l" has no members`}},
-		{list("zoe", "zoe@clinic.example", "exchange", "nope:x@y", "dan/Radio", "x/y@other.example", "zoe/X", "exchange:x"), []string{
+		{list("zoe", "zoe@clinic.example", "exchange", "nope:x@y", "dan/Radio", "x/y@other.example", "zoe/X", "exchange:x", "a b@other.example"), []string{
 			`list "l": there is no user, folder or list "zoe"`, `nobody in the office has the address "zoe@clinic.example"`,
 			`server "exchange": an address there must be named, as exchange:address`, `there is no server "nope"`,
-			`"dan/Radio": the mailbox of dan is on server "exchange"`, `there is no user or folder "zoe"`, `"exchange:x": what follows`,
+			`"dan/Radio": the mailbox of dan is on server "exchange"`, `there is no user or folder "zoe"`, `"exchange:x": what follows`, `"a b@other.example" is not an address`,
 		}},
 		// Boxes.
 		{box(Box{Name: "b", To: []string{"zoe", "x@other.example"}}), []string{`box "b": there is no user`, `box "b": "x@other.example" is outside`}},

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -64,7 +65,7 @@ func checkFolder(name string) error {
 	for level := range strings.SplitSeq(name, "/") {
 		bad := func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune(`.*%\:`, r) }
 		if level == "" || strings.TrimSpace(level) != level || strings.ContainsFunc(level, bad) {
-			return fmt.Errorf(`each level of a folder's name needs letters, without space around them and without . * %% \ :`)
+			return errors.New(`each level of a folder's name needs letters, without space around them, and none of . * % \ : in it`)
 		}
 	}
 	return nil
