@@ -38,7 +38,7 @@ func ParseHours(days, from, to string) (Hours, error) {
 	if h.from == h.to || h.from == dayMinutes {
 		return Hours{}, fmt.Errorf("from %s to %s is no time at all; a whole day is 00:00 to 24:00", from, to)
 	}
-	h.text = strings.TrimSpace(strings.ToLower(strings.ReplaceAll(days, " ", "")) + " " + from + "-" + to)
+	h.text = strings.TrimSpace(strings.ToLower(strings.Join(strings.Fields(days), "")) + " " + from + "-" + to)
 	return h, nil
 }
 
