@@ -33,7 +33,7 @@ func faultsOf(t *testing.T, text string) string {
 	_, err := Parse("outpost.toml", []byte(text))
 	var faults *Faults
 	if !errors.As(err, &faults) {
-		t.Fatalf("error is %v, want faults", err)
+		t.Fatalf("error is %v, want faults, of:\n%s", err, text)
 	}
 	return faults.Error()
 }

@@ -56,10 +56,12 @@ func notNegative(f *Faults, where string, n int64) {
 	}
 }
 
-// address wants name@domain, and says whether it is.
+// address wants name@domain, and says whether it is. In a name without quotes none of
+// the specials may stand (RFC 5322 §3.2.3).
 func address(f *Faults, where, a string) bool {
 	at := strings.LastIndexByte(a, '@')
-	ok := at > 0 && isDomain(a[at+1:]) && !strings.ContainsAny(a, " \t\r\n<>")
+	ok := at > 0 && isDomain(a[at+1:]) && !strings.ContainsAny(a, "\t\r\n") &&
+		(a[0] == '"' || !strings.ContainsAny(a[:at], ` ()<>[]:;@\,"`))
 	if !ok {
 		f.add(where, quote(a), "must be name@domain")
 	}
