@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -67,13 +68,20 @@ func certificateThere(cfg *config.Config) (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-// fingerprint is what mail programs show of a certificate: the SHA-256 of its DER
-// form, in pairs of hexadecimal digits.
+// fingerprint is what mail programs show of a certificate: a hash of its DER form, in
+// pairs of hexadecimal digits. It is the SHA-256; Windows, and Outlook with it, shows
+// only the SHA-1, which thumbprint gives.
 func fingerprint(cert tls.Certificate) string {
-	if len(cert.Certificate) == 0 {
-		return ""
-	}
 	sum := sha256.Sum256(cert.Certificate[0])
+	return inPairs(sum[:])
+}
+
+func thumbprint(cert tls.Certificate) string {
+	sum := sha1.Sum(cert.Certificate[0])
+	return inPairs(sum[:])
+}
+
+func inPairs(sum []byte) string {
 	pairs := make([]string, len(sum))
 	for i, b := range sum {
 		pairs[i] = fmt.Sprintf("%02X", b)

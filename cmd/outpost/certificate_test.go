@@ -13,7 +13,7 @@ import (
 	"outpost/internal/config"
 )
 
-// What openssl x509 -fingerprint -sha256 says of a certificate.
+// What openssl x509 -fingerprint says of a certificate, with -sha256 and -sha1.
 func TestFingerprint(t *testing.T) {
 	block, _ := pem.Decode([]byte(`-----BEGIN CERTIFICATE-----
 MIIBjzCCATWgAwIBAgIUI4+S7fOC1iO3hMxbQ7iDVHi4NcQwCgYIKoZIzj0EAwIw
@@ -30,6 +30,10 @@ AOBMvH4rRgyARDc+OhbssFlSmmoxWwVtttYgzBp6y+UPAiBHgRdoeN8VyWkH/61z
 	const want = "C4:04:9E:5B:9C:7B:0B:4A:55:A4:43:D7:84:05:0C:8E:E5:8C:0B:28:6B:96:75:81:0B:48:E3:33:19:E1:CD:1D"
 	if got := fingerprint(tls.Certificate{Certificate: [][]byte{block.Bytes}}); got != want {
 		t.Errorf("fingerprint %s, want %s", got, want)
+	}
+	const short = "6D:AA:6B:9C:4C:41:46:78:7D:B3:F4:4A:C9:9E:F9:9D:50:D1:35:99"
+	if got := thumbprint(tls.Certificate{Certificate: [][]byte{block.Bytes}}); got != short {
+		t.Errorf("thumbprint %s, want %s", got, short)
 	}
 }
 

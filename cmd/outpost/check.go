@@ -44,7 +44,7 @@ func checkCommand() *cobra.Command {
 			}
 			fmt.Fprintln(out, "good:", contents(cfg))
 			if cert != nil {
-				fmt.Fprintf(out, "certificate: SHA-256 %s\n", fingerprint(*cert))
+				fmt.Fprintf(out, "certificate: SHA-256 %s\ncertificate: SHA-1 %s, which Windows calls its thumbprint\n", fingerprint(*cert), thumbprint(*cert))
 			} else {
 				fmt.Fprintf(out, "certificate: one for %s is made at the first start\n", cfg.Office.Name)
 			}
