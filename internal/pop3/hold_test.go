@@ -232,7 +232,7 @@ func TestStrayRefusalAmongTops(t *testing.T) {
 			verb, arg, _ := strings.Cut(stray, " ")
 			d.answers = map[string]string{stray: d.transact(verb, arg, nil) + "\r\n-ERR idle too long"}
 			r, err := d.collect(t, opt, a)
-			if !errors.Is(err, errUnbidden) && !errors.Is(err, errNotPOP3) || len(d.mails) != 4 {
+			if !errors.Is(err, errUnbidden) && !errors.Is(err, errNotPOP3) || !slices.ContainsFunc(d.mails, func(m mail) bool { return m.uidl == "l1" }) {
 				t.Errorf("%s: %+v, %v", stray, r, err)
 			}
 			d.answers, opt.Waiting, opt.Held = nil, r.Waiting, map[string]bool{}

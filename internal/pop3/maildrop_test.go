@@ -106,6 +106,8 @@ func (d *maildrop) transact(verb, arg string, marked map[int]bool) string {
 			}
 		}
 		return strings.Join(append(lines, "."), "\r\n")
+	case verb == "TOP":
+		return d.top(arg, marked)
 	case n < 1 || n > len(d.mails) || marked[n]:
 		return "-ERR no such message"
 	case verb == "RETR":
@@ -116,6 +118,18 @@ func (d *maildrop) transact(verb, arg string, marked map[int]bool) string {
 		return "+OK marked"
 	}
 	return "-ERR what?"
+}
+
+// top is the header, the empty line and some lines of the body (RFC 1939 §7).
+func (d *maildrop) top(arg string, marked map[int]bool) string {
+	var n, lines int
+	if _, err := fmt.Sscanf(arg, "%d %d", &n, &lines); err != nil || n < 1 || n > len(d.mails) || marked[n] {
+		return "-ERR no such message"
+	}
+	header, body, _ := strings.Cut(d.mails[n-1].text, "\r\n\r\n")
+	all := strings.SplitAfter(body, "\r\n")
+	text := header + "\r\n\r\n" + strings.Join(all[:min(lines, len(all))], "")
+	return "+OK top of it\r\n" + strings.ReplaceAll("\r\n"+text, "\r\n.", "\r\n..")[2:] + "."
 }
 
 // auth is SASL (RFC 5034), with the response in the line or asked for.
@@ -200,11 +214,11 @@ func (d *maildrop) collect(t *testing.T, opt Options, store Store) (Report, erro
 }
 
 // pipelined is what CAPA says of servers that let commands be sent ahead.
-const pipelined = "+OK\r\nUSER\r\nUIDL\r\nPIPELINING\r\nSASL PLAIN\r\n."
+const pipelined = "+OK\r\nUSER\r\nUIDL\r\nTOP\r\nPIPELINING\r\nSASL PLAIN\r\n."
 
 // acquainted are options with a server known to be one of those.
 func acquainted(opt Options) Options {
-	opt.Known = &Known{At: time.Now(), Capabilities: []string{"USER", "UIDL", "PIPELINING"}}
+	opt.Known = &Known{At: time.Now(), Capabilities: []string{"USER", "UIDL", "TOP", "PIPELINING"}}
 	return opt
 }
 

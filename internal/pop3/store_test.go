@@ -180,28 +180,3 @@ func TestWaitingIsBounded(t *testing.T) {
 		t.Errorf("%d", n)
 	}
 }
-
-// FuzzCollect plays any server to a session with everything sent ahead: it ends, and nothing is deleted that was not saved.
-func FuzzCollect(f *testing.F) {
-	list := "+OK\r\n+OK\r\n+OK\r\n+OK\r\n1 3\r\n2 3\r\n.\r\n+OK\r\n1 a\r\n2 b\r\n.\r\n"
-	for _, s := range []string{
-		list + "+OK\r\na\r\n.\r\n+OK\r\nb\r\n.\r\n+OK\r\n+OK\r\n+OK\r\n", list + "-ERR\r\n+OK\r\nb\r\n.\r\n-ERR\r\n+OK\r\nb\r\n.\r\n+OK\r\n+OK\r\n",
-		"+OK\r\n+OK\r\n+OK\r\n+OK\r\n.\r\n-ERR\r\n-ERR\r\n+OK\r\n", "+OK\r\n-ERR [AUTH]\r\n",
-	} {
-		f.Add([]byte(s), true, "")
-		f.Add([]byte(s), false, "good")
-	}
-	f.Add([]byte("+OK\r\n+ eyJzdGF0dXMiOiI0MDAifQ==\r\n-ERR [AUTH] no\r\n"), false, "stale")
-	f.Fuzz(func(t *testing.T, sent []byte, speculate bool, token string) {
-		a, opt := newArchive(), acquainted(plain)
-		if token != "" {
-			opt.Mechanism = MechanismXOAUTH2
-			opt.Token = func(context.Context) (string, error) { return token, nil }
-		}
-		opt.Speculate, opt.Window = speculate, NewWindow(2)
-		report, _ := Collect(t.Context(), &script{rest: sent, piece: 1000}, opt, a)
-		if report.Deleted > report.Collected+report.Skipped || report.Collected != len(a.texts) || opt.Window.Outstanding() != 0 {
-			t.Fatalf("%q: %+v, %q", sent, report, a.texts)
-		}
-	})
-}
