@@ -17,9 +17,11 @@ type Box struct {
 
 // Stored is a message in a box.
 type Stored struct {
-	UIDL string    // unique in the box for ever, also after removal (RFC 1939 §7)
+	UIDL string    // unique in the box for ever, also after removal (RFC 1939 §7), unless ChangeUIDLs is called
 	Data []byte    // lines end in CRLF; not to be changed
 	At   time.Time // when it came into the box
+
+	serial uint32 // what it is known by here, whatever its UIDL
 }
 
 // box is a maildrop. Only a session that holds its lock removes from it;
@@ -44,14 +46,39 @@ func newBox(user string, b Box) *box {
 // add stores a message and names it. The name has a part for the box, so
 // that two boxes with the same history don't give the same UIDLs.
 func (b *box) add(msg []byte) string {
-	h := fnv.New32a()
-	h.Write([]byte(b.user))
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.serial++
-	uidl := fmt.Sprintf("%08x%08x", b.serial, h.Sum32())
-	b.mail = append(b.mail, Stored{UIDL: uidl, Data: canonical(msg), At: time.Now()})
+	uidl := b.nextUIDL()
+	b.mail = append(b.mail, Stored{UIDL: uidl, Data: canonical(msg), At: time.Now(), serial: b.serial})
 	return uidl
+}
+
+// nextUIDL is one that was never given before. The caller holds mu.
+func (b *box) nextUIDL() string {
+	h := fnv.New32a()
+	h.Write([]byte(b.user))
+	b.serial++
+	return fmt.Sprintf("%08x%08x", b.serial, h.Sum32())
+}
+
+// ChangeUIDLs gives every message in a box another UIDL, as a provider does that
+// moves its boxes to another server, though RFC 1939 §7 forbids it: what to says of
+// it, which may be the UIDL of a message that is gone; with nil, a new one. A
+// session that is open doesn't see it, and deletes what it wants all the same.
+func (p *Provider) ChangeUIDLs(user string, to func(Stored) string) {
+	b := p.boxes[user]
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.mail {
+		if to != nil {
+			b.mail[i].UIDL = to(b.mail[i])
+			continue
+		}
+		b.mail[i].UIDL = b.nextUIDL()
+	}
 }
 
 // canonical returns a copy of msg in which every line ends in CRLF, the last
@@ -116,15 +143,15 @@ func (d *maildrop) release() {
 
 // commit removes what was marked: the UPDATE state of RFC 1939 §6.
 func (d *maildrop) commit() {
-	gone := make(map[string]bool)
+	gone := make(map[uint32]bool)
 	for i, m := range d.mail {
 		if d.deleted[i] {
-			gone[m.UIDL] = true
+			gone[m.serial] = true
 		}
 	}
 	d.box.mu.Lock()
 	defer d.box.mu.Unlock()
-	d.box.mail = slices.DeleteFunc(d.box.mail, func(m Stored) bool { return gone[m.UIDL] })
+	d.box.mail = slices.DeleteFunc(d.box.mail, func(m Stored) bool { return gone[m.serial] })
 }
 
 // count returns the number and octets of the messages not marked deleted.

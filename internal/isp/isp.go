@@ -217,6 +217,8 @@ type Faults struct {
 	Unreadable []string
 	// NoUIDL makes a POP3 server as they were before RFC 1939: no UIDL.
 	NoUIDL bool
+	// NoTOP makes one without the other optional command, TOP (RFC 1939 §7).
+	NoTOP bool
 }
 
 func (f Faults) clone() Faults {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 )
 
@@ -154,6 +155,9 @@ func (s *popSession) transaction(verb string) func(args string) {
 	case "RETR":
 		return s.cmdRetr
 	case "TOP":
+		if s.p.fault().NoTOP {
+			return nil
+		}
 		return s.cmdTop
 	case "DELE":
 		return s.cmdDele
@@ -168,7 +172,10 @@ func (s *popSession) transaction(verb string) func(args string) {
 // capa lists what is offered in this state (RFC 2449 §5).
 func (s *popSession) capa() {
 	s.ok("Capability list follows")
-	caps := []string{"TOP", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"}
+	caps := []string{"RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"}
+	if !s.p.fault().NoTOP {
+		caps = slices.Insert(caps, 0, "TOP")
+	}
 	if !s.p.fault().NoUIDL {
 		caps = append(caps, "UIDL")
 	}

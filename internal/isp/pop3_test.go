@@ -52,6 +52,7 @@ func TestPOP3Dialogues(t *testing.T) {
 		{"capabilities", greeting + "> CAPA\n< +OK…\n< TOP\n< RESP-CODES\n< AUTH-RESP-CODE\n< PIPELINING\n< UIDL\n< USER\n< SASL PLAIN\n< IMPLEMENTATION…\n< .", Faults{}, 2},
 		// Faults.
 		{"no uidl", login + "> UIDL\n< -ERR…\n> CAPA\n< +OK…\n< TOP\n< RESP-CODES\n< AUTH-RESP-CODE\n< PIPELINING\n< USER…", Faults{NoUIDL: true}, 2},
+		{"no top", login + "> TOP 1 0\n< -ERR…\n> CAPA\n< +OK…\n< RESP-CODES\n< AUTH-RESP-CODE\n< PIPELINING\n< UIDL\n< USER…", Faults{NoTOP: true}, 2},
 		{"unreadable", login + "> RETR 1\n< -ERR [SYS/TEMP]…\n> TOP 1 0\n< -ERR [SYS/TEMP]…\n> RETR 2\n< +OK 32…", Faults{Unreadable: []string{"000000011529cc18"}}, 2},
 		{"locked", greeting + "> USER ann\n< +OK…\n> PASS pass word\n< -ERR [IN-USE]…\n> USER bob\n< +OK…\n> PASS b\n< +OK 0 messages…", Faults{LockedBoxes: []string{"ann"}}, 2},
 		{"every password refused", greeting + "> USER ann\n< +OK…\n> PASS pass word\n< -ERR [AUTH]…", Faults{POPAuthFails: true}, 2},
@@ -152,6 +153,34 @@ func TestUIDLsAreNotReused(t *testing.T) {
 	}
 	if got := p.AddMail("nobody", []byte("x")); got != "" {
 		t.Errorf("mail for an unknown user got UIDL %q", got)
+	}
+}
+
+// A provider that moves its boxes names all mail anew, or by names that others had. A session that is open goes on as it began.
+func TestChangeUIDLs(t *testing.T) {
+	p := newProvider(t, nil)
+	open := connect(t, p.plainPOP)
+	open.play(login + "> DELE 1\n< +OK…")
+	p.ChangeUIDLs("nobody", nil)
+	p.ChangeUIDLs("ann", nil)
+	open.play("> UIDL 2\n< +OK 2 000000021529cc18\n> QUIT\n< +OK…")
+	open.closed()
+	c := connect(t, p.plainPOP)
+	c.play(`
+		< +OK…
+		> USER ann
+		< +OK…
+		> PASS pass word
+		< +OK 1 messages (32 octets)
+		> UIDL 1
+		< +OK 1 000000041529cc18`)
+	c.close()
+	p.ChangeUIDLs("ann", func(m Stored) string { return m.UIDL + "x" })
+	if got := p.Box("ann"); len(got) != 1 || got[0].UIDL != "000000041529cc18x" {
+		t.Errorf("%v", got)
+	}
+	if got := p.AddMail("ann", []byte("x")); got != "000000051529cc18" {
+		t.Errorf("UIDL afterwards is %s", got)
 	}
 }
 

@@ -147,6 +147,23 @@ func (d *DovecotServer) Deliver(name string, message []byte) {
 	}
 }
 
+// ChangeUIDLs has all messages in a user's box named anew, as when a provider moves
+// it to another server: Dovecot makes UIDLs of what it keeps beside the mail, and of
+// a number that it never gives again. Nobody may be in the box.
+func (d *DovecotServer) ChangeUIDLs(name string) {
+	d.t.Helper()
+	box := filepath.Join(d.dir, "boxes", name)
+	index, err := filepath.Glob(filepath.Join(box, "dovecot.index*"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, file := range append(index, filepath.Join(box, "dovecot-uidlist")) {
+		if err := os.Remove(file); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
 // Left returns the messages that are still in a user's box, with CRLF lines, in
 // the order they were delivered.
 func (d *DovecotServer) Left(name string) [][]byte {

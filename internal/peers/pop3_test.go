@@ -268,3 +268,77 @@ func TestCollectTooBig(t *testing.T) {
 	eachOnce(t, "collected", s.saved, [][]byte{small})
 	eachOnce(t, "box", boxes.Left("joe"), [][]byte{big})
 }
+
+// A large message is shown by its header and first lines, and released later.
+func TestCollectHolds(t *testing.T) {
+	t.Parallel()
+	boxes := peers.Dovecot(t, peers.DovecotOptions{Users: users()})
+	small, big := letter(1, "small\r\n"), letter(2, strings.Repeat("\r\n.a dot\r\n", 5_000))
+	boxes.Deliver("joe", big)
+	boxes.Deliver("joe", small)
+	opt, s := plain(), newShelf()
+	opt.HoldAbove, opt.Preview = 10_000, 4
+	r := collect(t, boxes.POP3, opt, s)
+	if r.Collected != 1 || r.Held != 1 || len(s.held) != 1 {
+		t.Fatalf("report %+v, held %+v, want one of each", r, s.held)
+	}
+	header, _, _ := bytes.Cut(big, []byte("\r\n\r\n"))
+	if h := s.held[0]; string(h.Top) != string(header)+"\r\n\r\n\r\n.a dot\r\n\r\n.a dot\r\n" || h.Size != int64(len(big)) {
+		t.Errorf("shown were %q, %d octets", h.Top, h.Size)
+	}
+	eachOnce(t, "box", boxes.Left("joe"), [][]byte{big})
+	id := s.held[0].Identity
+	opt.Known, opt.Held = r.Known, map[string]bool{id: false, "another": false}
+	if r = collect(t, boxes.POP3, opt, s); r.Held != 1 || len(s.held) != 1 || !slices.Equal(r.Gone, []string{"another"}) {
+		t.Errorf("report %+v, want nothing done", r)
+	}
+	opt.Held[id] = true
+	if r = collect(t, boxes.POP3, opt, s); r.Collected != 1 || r.Deleted != 1 {
+		t.Errorf("report %+v, want the large one", r)
+	}
+	eachOnce(t, "collected", s.saved, [][]byte{small, big})
+	// One that nobody wants goes without having come.
+	boxes.Deliver("joe", letter(3, text(20_000)))
+	opt.Held = nil
+	if r = collect(t, boxes.POP3, opt, s); r.Held != 1 || len(s.held) != 2 {
+		t.Fatalf("report %+v, want another one held", r)
+	}
+	opt.Drop = map[string]bool{s.held[1].Identity: true}
+	if r = collect(t, boxes.POP3, opt, s); r.Dropped != 1 || r.Deleted != 1 || len(boxes.Left("joe")) > 0 {
+		t.Errorf("report %+v, want it dropped", r)
+	}
+	eachOnce(t, "collected", s.saved, [][]byte{small, big})
+}
+
+// All UIDLs change under mail that was left: it doesn't come again, but for the one letter without a Message-ID; and what is new does.
+func TestCollectRecognises(t *testing.T) {
+	t.Parallel()
+	boxes := peers.Dovecot(t, peers.DovecotOptions{Users: users()})
+	for _, m := range letters() {
+		boxes.Deliver("joe", m)
+	}
+	n := len(letters())
+	opt, s := plain(), newShelf()
+	opt.LeaveDays = -1
+	if r := collect(t, boxes.POP3, opt, s); r.Left != n {
+		t.Fatalf("report %+v, want all left", r)
+	}
+	before := maps.Clone(s.seen)
+	boxes.ChangeUIDLs("joe")
+	later := letter(900, "later\r\n")
+	boxes.Deliver("joe", later)
+	r, err := pop3.Collect(t.Context(), dial(t, boxes.POP3), opt, s)
+	if err != nil || r.Renamed != n-1 || r.Collected != 2 || r.Left != n+1 || len(r.Problems) != 1 || len(s.seen) != n+1 {
+		t.Fatalf("report %+v, %v", r, err)
+	}
+	for id := range before {
+		if _, same := s.seen[id]; same {
+			t.Errorf("%s is as it was: the server changed nothing", id)
+		}
+	}
+	if r := collect(t, boxes.POP3, opt, s); r.Skipped != n+1 || r.Left != n+1 {
+		t.Errorf("report %+v, want all as ever", r)
+	}
+	nameless := slices.IndexFunc(s.saved, func(m []byte) bool { return !bytes.Contains(m, []byte("Message-ID")) })
+	eachOnce(t, "collected", slices.Delete(s.saved, nameless, nameless+1), append(letters(), later))
+}

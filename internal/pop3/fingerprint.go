@@ -22,9 +22,9 @@ const (
 var printed = [...]string{"message-id", "date", "from", "subject"}
 
 // Fingerprint identifies a message by its header as far as no server changes it: by its Message-ID, Date, From and Subject, the first of each,
-// unfolded (RFC 5322 §2.2.3) and trimmed. Two messages with the same have all of these in common. It is "" if there is no Message-ID or
-// no Date, which is to say nothing of the message, and if r fails before the header has ended; else 32 characters. The header ends with an
-// empty line, or where r does; lines end in LF or CRLF. No more of r is read than that and a few kB.
+// unfolded (RFC 5322 §2.2.3) and trimmed. Two messages with the same have all of these in common, or lack the same. It is "" if there is no
+// Message-ID, as nothing else is a message's own, and if r fails before the header has ended; else 32 characters. The header ends with an empty
+// line, or where r does; lines end in LF or CRLF. No more of r is read than that and a few kB.
 func Fingerprint(r io.Reader) string {
 	var values [len(printed)]string
 	var there [len(printed)]bool
@@ -56,7 +56,7 @@ func Fingerprint(r io.Reader) string {
 	for i, value := range values {
 		_, value, _ := strings.Cut(value, ":") // behind the name blanks may stand (RFC 5322 §4.5)
 		value = strings.Trim(value, " \t")
-		if i < 2 && value == "" {
+		if i == 0 && value == "" {
 			return ""
 		}
 		hash.Write([]byte(value + "\n"))

@@ -39,14 +39,14 @@ func TestFingerprint(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"Message-ID": replace("<1@x>", "<2@x>"), "Date": replace("10:00", "11:00"), "From": replace("Ann", "Eve"), "Subject": replace(" one", " two"),
-		"no Subject": replace("Subject:", "X:"), "all in another": replace("\r\nSubject: a", "Subject: a"),
+		"no Subject": replace("Subject:", "X:"), "no Date": replace("Date", "X"), "all in another": replace("\r\nSubject: a", "Subject: a"),
 	} {
 		if got := Fingerprint(strings.NewReader(text)); got == want || got == "" {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
 	for name, r := range map[string]io.Reader{
-		"no Message-ID": strings.NewReader(replace("Message-ID", "X")), "no Date": strings.NewReader(replace("Date", "X")), "nothing": strings.NewReader(""),
+		"no Message-ID": strings.NewReader(replace("Message-ID", "X")), "nothing": strings.NewReader(""),
 		"empty Message-ID": strings.NewReader(replace("<1@x>", " ")), "in the body": strings.NewReader("\r\n" + printedHeader),
 		"fails": io.MultiReader(strings.NewReader(printedHeader), iotest.ErrReader(errors.New("cut"))),
 	} {
