@@ -66,3 +66,15 @@ func BenchmarkCollect(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFingerprint is of a header as mail has it that came through a list.
+func BenchmarkFingerprint(b *testing.B) {
+	text := strings.Repeat("Received: from a.example by b.example\r\n\twith ESMTP id 0123456789\r\n\tfor <ann@x.example>; Wed, 25 Nov 2026 10:00:00 +0000\r\n", 8) +
+		strings.Repeat("X-Some-Header-Field: with some of its value in it\r\n", 20) + printedHeader + "\r\n" + strings.Repeat("body\r\n", 1000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if Fingerprint(strings.NewReader(text)) == "" {
+			b.Fatal("none")
+		}
+	}
+}

@@ -3,6 +3,7 @@ package pop3
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -16,6 +17,9 @@ const (
 	// or before they have converted.
 	slack     = 1 << 10
 	slackPart = 20
+	// maxSample is how many are looked at first, of those that may be familiar. Small messages have all about the same size, and there are
+	// providers that show nothing again that was collected: the headers of all that is new would be paid for twice, in every call.
+	maxSample = 8
 )
 
 // missing is a message that was collected, and whose UIDL is not listed any more.
@@ -24,15 +28,18 @@ type missing struct {
 	Seen
 }
 
+func (m missing) compareSize(size int64) int { return cmp.Compare(m.Size, size) }
+
 // change is what there is to find out about messages that may have been collected under other UIDLs.
 type change struct {
-	missing []missing // those that can be recognised, by size
-	all     bool      // it is all messages, or nearly, that changed
-	open    int       // to be examined yet
-	reused  int       // UIDLs that now belong to others
-	blind   int       // that may be familiar, and can't be examined
-	// unmatched is that the Store failed to take note of a match.
-	unmatched bool
+	missing []missing  // those that can be recognised, by size
+	all     bool       // it is all messages, or nearly, that changed
+	open    int        // to be examined yet
+	rest    []*message // to be examined if one of the first is familiar
+	reused  int        // UIDLs that now belong to others
+	blind   int        // that may be familiar, and can't be examined
+	// unmatched is why the Store did not take note of what was recognised.
+	unmatched error
 }
 
 // findChange looks for messages that should be there and aren't listed.
@@ -63,7 +70,7 @@ func (c *collection) findChange() {
 	slices.SortFunc(c.change.missing, func(a, b missing) int {
 		return cmp.Or(cmp.Compare(a.Size, b.Size), cmp.Compare(a.identity, b.identity))
 	})
-	c.change.all = there == 0 && gone >= fewMissing || there+gone >= manyMissing && there < (there+gone)/10
+	c.change.all = there == 0 && gone >= fewMissing || there+gone >= manyMissing && there*10 < there+gone
 }
 
 // strangers says that something is listed that was never heard of.
@@ -81,7 +88,7 @@ func (c *collection) familiar(e entry) bool {
 	if e.identity == "" || held || !c.change.all && !c.opt.Waiting[e.identity].Doubt {
 		return false
 	}
-	i, _ := slices.BinarySearchFunc(c.change.missing, e.size-max(slack, e.size/slackPart), func(m missing, least int64) int { return cmp.Compare(m.Size, least) })
+	i, _ := slices.BinarySearchFunc(c.change.missing, e.size-max(slack, e.size/slackPart), missing.compareSize)
 	return i < len(c.change.missing) && similar(c.change.missing[i].Size, e.size)
 }
 
@@ -117,35 +124,81 @@ func (c *collection) settleFamiliar(e entry, now time.Time) {
 	m.todo(examine)
 	m.print = c.opt.Waiting[e.identity].Print
 	m.examined = m.print != "" || !c.tops() || m.tried >= enoughTries
-	switch {
-	case !m.examined:
-		c.change.open++
-	case m.print == "":
+	if m.examined && m.print == "" {
 		c.change.blind++
 	}
 	c.fresh = append(c.fresh, m)
 }
 
+// sample begins with those that are the likeliest, if many are to be examined.
+func (c *collection) sample() {
+	var all []*message
+	for _, m := range c.fresh {
+		if m.doubtful() && !m.examined {
+			all = append(all, m)
+		}
+	}
+	if len(all) > maxSample && !c.recognises() {
+		slices.SortStableFunc(all, func(a, b *message) int { return cmp.Compare(c.distance(a), c.distance(b)) })
+		c.change.rest = all[maxSample:]
+		for _, m := range c.change.rest {
+			m.put = true
+		}
+		all = all[:maxSample]
+	}
+	if c.change.open = len(all); c.change.open == 0 {
+		c.match()
+	}
+}
+
+// distance is by how much the size of a message differs from that of the likeliest that is missing.
+func (c *collection) distance(m *message) int64 {
+	least := int64(math.MaxInt64)
+	i, _ := slices.BinarySearchFunc(c.change.missing, m.size, missing.compareSize)
+	for _, old := range c.change.missing[max(i-1, 0):min(i+1, len(c.change.missing))] {
+		least = min(least, max(old.Size, m.size)-min(old.Size, m.size))
+	}
+	return least
+}
+
+// recognises says that one of the messages examined is familiar.
+func (c *collection) recognises() bool {
+	prints := make(map[string]bool)
+	for _, m := range c.fresh {
+		prints[m.print] = prints[m.print] || m.doubtful()
+	}
+	return slices.ContainsFunc(c.change.missing, func(old missing) bool { return prints[old.Print] })
+}
+
 // look reads the header of a message to examine. An error is the connection's.
 func (c *collection) look(b *body) error {
-	print := Fingerprint(b)
+	found := Fingerprint(b)
 	if err := b.drain(); err != nil {
 		return err
 	}
-	c.judge(b.m, print)
+	c.judge(b.m, found)
 	return nil
 }
 
 // judge goes on with a message of which all is known that can be.
-func (c *collection) judge(m *message, print string) {
-	m.print, m.examined = print, true
+func (c *collection) judge(m *message, found string) {
+	m.print, m.examined = found, true
 	if m.claims {
 		c.judgeClaim(m)
 		return
 	}
-	if c.change.open--; c.change.open == 0 {
-		c.match()
+	if c.change.open--; c.change.open > 0 {
+		return
 	}
+	if c.change.rest != nil && c.recognises() {
+		for _, m := range c.change.rest {
+			m.put = false
+		}
+		c.more = append(c.more, c.change.rest...)
+		c.change.open, c.change.rest = len(c.change.rest), nil
+		return
+	}
+	c.match()
 }
 
 // judgeClaim decides about a message that has the UIDL of one that was collected. If it is another one, the old one isn't there any more; and
@@ -173,7 +226,7 @@ func (c *collection) judgeClaim(m *message) {
 	c.readmit(m)
 }
 
-// match finds out which messages were collected under other UIDLs, when all of those that may be are examined. A print that several of them have
+// match finds out which messages were collected under other UIDLs, when all are examined that will be. A print that several of them have
 // says nothing: who sends a message again gets the same, and one of the two would be lost.
 func (c *collection) match() {
 	alike := make(map[string][]*message)
@@ -201,8 +254,7 @@ func (c *collection) match() {
 	}
 	if len(found) > 0 {
 		if err := c.store.Renamed(c.ctx, found); err != nil {
-			c.change.unmatched = true
-			c.problem(fmt.Errorf("%d messages have another identification (UIDL) than when they were collected, and wait for that to be noted: %w", len(found), err))
+			c.change.unmatched = fmt.Errorf("%d messages have another identification (UIDL) than when they were collected, and wait for that to be noted: %w", len(found), err)
 		}
 	}
 	for _, m := range all {
@@ -210,7 +262,7 @@ func (c *collection) match() {
 		switch {
 		case !ok:
 			c.readmit(m)
-		case c.change.unmatched:
+		case c.change.unmatched != nil:
 			c.fail(m, nil)
 		default:
 			c.recognised(m, old)
@@ -244,6 +296,9 @@ func (c *collection) readmit(m *message) {
 
 // tellChange says what the provider did to its UIDLs.
 func (c *collection) tellChange() {
+	if c.change.unmatched != nil {
+		c.problem(c.change.unmatched)
+	}
 	if n := c.report.Renamed; n > 0 {
 		c.problem(fmt.Errorf("the provider changed the identification (UIDL) of %d messages; they were recognised and not collected again", n))
 	}

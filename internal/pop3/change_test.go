@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -93,6 +94,7 @@ func TestChangeIsThoughtOf(t *testing.T) {
 		"one of three":      {3, 2, nil, 0, 1},
 		"one of 20 remains": {20, 1, nil, 19, 0},
 		"two of 20 remain":  {20, 2, nil, 0, 18},
+		"two of 21 remain":  {21, 2, nil, 19, 0},
 		"to be deleted":     {20, 0, func(_ *maildrop, _ *archive, o *Options) { o.LeaveDays = 0 }, 0, 20},
 		"days are over": {20, 0, func(_ *maildrop, _ *archive, o *Options) {
 			o.LeaveDays, o.Now = 2, func() time.Time { return time.Now().Add(50 * time.Hour) }
@@ -131,6 +133,44 @@ func TestChangeIsThoughtOf(t *testing.T) {
 				t.Error(told)
 			}
 		})
+	}
+}
+
+// There are providers that don't show again what was collected, and people who tidy up: a few of what is new are looked at, and no more.
+func TestAllGoneAndOthersThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, a, opt := leftThere(30)
+		for i := range d.mails {
+			d.mails[i] = mail{fmt.Sprint("n", i), letter(i+100, 3*i).text}
+		}
+		begun := time.Now()
+		_, r, err := d.session(t.Context(), opt, a, far, far)
+		took := time.Since(begun)
+		if err != nil || r.Collected != 30 || r.Renamed+r.Failed+len(r.Problems)+len(r.Waiting) > 0 || d.asked("TOP") != maxSample || took != 4*trip || len(a.seen) != 30 {
+			t.Errorf("%+v, %v, %v, %q", r, err, took, d.commands)
+		}
+	})
+}
+
+// The disk is full when it turns out what is new.
+func TestChangeOnAFullDisk(t *testing.T) {
+	for _, limit := range []int64{0, 1} {
+		d, a, opt := leftThere(30)
+		for i := range 20 {
+			d.mails[i] = mail{fmt.Sprint("n", i), letter(i+100, 3*i).text}
+		}
+		d.mails = append(d.mails, mail{"a", strings.Repeat("a\r\n", 2000)}, mail{"b", strings.Repeat("b\r\n", 2000)}, mail{"c", strings.Repeat("c\r\n", 2000)})
+		d.change(0)
+		opt.Window = NewWindow(limit)
+		a.fail = map[string]error{"\r\n": errors.New("no room")}
+		r, err := d.collect(t, opt, a)
+		if err != nil || r.Skipped+r.Failed != 33 || r.Collected > 0 || len(r.Waiting) != r.Failed {
+			t.Errorf("%+v, %v", r, err)
+		}
+		a.fail, opt.Waiting, opt.Window = nil, r.Waiting, nil
+		if r, err = d.collect(t, opt, a); err != nil || r.Collected != 23 || r.Skipped != 10 || len(a.texts) != 53 || len(r.Waiting) > 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
 	}
 }
 
@@ -292,3 +332,26 @@ func TestReusedAndNotForgotten(t *testing.T) {
 type forgetful struct{ *archive }
 
 func (forgetful) Forget(context.Context, []string) error { return errors.New("no") }
+
+// What is held is shown again under its other name, as nobody but the Store can tell that it is the same; which it can.
+func TestHeldAndRenamed(t *testing.T) {
+	d, a, opt := leftThere(4)
+	d.mails, opt.HoldAbove = append(d.mails, letter(50, 100)), 1000
+	if r, err := d.collect(t, opt, a); err != nil || r.Held != 1 || r.Skipped != 4 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	d.change(0)
+	opt.Held = map[string]bool{"l50": false}
+	r, err := d.collect(t, opt, a)
+	if err != nil || r.Renamed != 4 || r.Held != 1 || len(r.Gone) > 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	was, is := Fingerprint(bytes.NewReader(a.held["l50"].Top)), Fingerprint(bytes.NewReader(a.held["l50'"].Top))
+	if was != is || was == "" {
+		t.Errorf("%q and %q", was, is)
+	}
+	opt.Held["l50'"] = false
+	if r, err = d.collect(t, opt, a); err != nil || r.Held != 1 || !slices.Equal(r.Gone, []string{"l50"}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

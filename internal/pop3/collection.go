@@ -23,7 +23,7 @@ type collection struct {
 	settled  bool       // it is known what is to be done
 	fresh    []*message // to be retrieved, or looked at
 	ahead1   *message   // asked for with the log-in, and one of fresh
-	later    []*message // to be shown to the Store next time
+	later    []*message // to be shown to the Store next time, or not taken by it
 	shown    int        // to be shown to the Store this time
 	unnamed  int        // too large, and without an identity to hold them by
 	unread   bool       // one without UIDL won't be read: it may be any that was seen without
@@ -38,7 +38,8 @@ type collection struct {
 	met          map[string]bool // identities by content that were found in this session
 	here         []collected     // what the server has of what is stored here
 	doomed       []doomed
-	saveFailures int // in a row
+	saveFailures int  // in a row
+	givenUp      bool // as they were too many
 	report       Report
 }
 
@@ -156,9 +157,7 @@ func (c *collection) settleKnown() {
 			}
 		}
 	}
-	if c.change.open == 0 {
-		c.match()
-	}
+	c.sample()
 }
 
 // keeps says that a message that was collected is to stay on the server for now.
@@ -178,6 +177,11 @@ func (c *collection) conclude() {
 			continue
 		}
 		c.doomed = append(c.doomed, doomed{entry: m.entry})
+	}
+	for _, m := range c.fresh {
+		if c.givenUp && m.doubtful() && (m.examined || m.put) {
+			c.fail(m, nil) // as all others that were given up
+		}
 	}
 	c.tellHeld()
 	c.tellChange()
@@ -277,7 +281,8 @@ func (c *collection) goneHeld() []string {
 	for _, e := range c.entries {
 		listed[e.uidl] = true
 	}
-	if !c.complete || c.change.all || listed[""] {
+	changed := c.report.Renamed > 0 || c.change.blind > 0 || slices.ContainsFunc(c.fresh, (*message).doubtful)
+	if !c.complete || changed || listed[""] {
 		return nil
 	}
 	var gone []string

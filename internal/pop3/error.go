@@ -19,7 +19,7 @@ const maxWords = 1000
 // Error is why a session, or one message, failed.
 type Error struct {
 	// Command is what it happened at: "greeting", "TLS", "STLS", "CAPA", "USER", "PASS", "APOP", "AUTH", "LIST", "UIDL", "RETR 7",
-	// "DELE 7", "QUIT".
+	// "TOP 7", "DELE 7", "QUIT".
 	Command string
 	// Code is the response code of RFC 2449 §8 and RFC 3206 in upper case: "AUTH", "IN-USE", "LOGIN-DELAY", "SYS/TEMP",
 	// "SYS/PERM"; empty where the server gave none.

@@ -70,7 +70,9 @@ func (c *collection) admit(m *message) bool {
 		return false
 	}
 	if !c.tops() || m.tried >= enoughTries {
-		c.hold(m, nil)
+		if c.hold(m, nil); !m.saved {
+			c.later = append(c.later, m)
+		}
 		return false
 	}
 	return true
@@ -112,7 +114,7 @@ func (c *collection) hold(m *message, top []byte) {
 
 // tellHeld says what couldn't be done about large messages.
 func (c *collection) tellHeld() {
-	if n := len(c.later); n > 0 {
+	if n := c.shown - maxShown; n > 0 {
 		c.problem(fmt.Errorf("%d more messages larger than %d octets are shown next time: there were more than %d", n, c.opt.HoldAbove, maxShown))
 	}
 	if c.unnamed > 0 {

@@ -64,6 +64,7 @@ type message struct {
 
 	// The reader's, of one to examine.
 	claims   bool   // it has the UIDL of one that was collected, and another size; else it is the UIDL that is new
+	put      bool   // off: it isn't asked for unless others are familiar
 	examined bool   // print is as good as it will be
 	print    string // "" if it has none
 }

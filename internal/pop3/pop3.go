@@ -5,7 +5,7 @@
 // PIPELINING (RFC 2449 §6.6) and that is known from an earlier session, the flow of Collect is
 //
 //	USER, PASS, LIST, UIDL   in one write, before the greeting is there; with RETR 1 if Options.Speculate says so
-//	RETR ...                 what the Window grants, as it grants it; each message goes from the wire to Store.Save
+//	RETR ..., TOP ...        what the Window grants, as it grants it; each message goes from the wire to Store.Save, a top to Store.Hold
 //	DELE ..., QUIT           in one write: what is durable, or was saved by an earlier session, if it is due (RFC 1939 §6)
 //	Forget                   what the server no longer lists
 //
@@ -14,7 +14,7 @@
 // reply to the one before.
 //
 // One goroutine reads all replies, the caller's of Collect. Another asks for messages meanwhile; it has ended when Collect returns. No
-// message is in memory: 16 KiB are, and what the Store takes.
+// message is in memory: 16 KiB are, or the 32 KiB of a top, and what the Store takes.
 //
 // # Collected once
 //
@@ -34,8 +34,25 @@
 //     to be ambiguous is not trusted in later sessions either. If a message was saved under its UIDL alone before another
 //     appeared with the same, nothing tells which of the two it was: both are saved, so one may come twice.
 //
-// What can't be helped: a server that gives a deleted message's UIDL to another one, before a session has seen that the first
-// is gone, has that other one deleted unseen. RFC 1939 §7 forbids it.
+// A UIDL of something collected may come back with another message, though RFC 1939 §7 forbids it. If its size differs by more than
+// 5 % and 1 kB from what was listed before, the header is looked at by TOP; unless it is the same by its Fingerprint the old message is forgotten and the
+// new one collected. What can't be helped: of about the same size, and before a session has seen that the first is gone, it
+// is deleted unseen.
+//
+// # When all UIDLs change
+//
+// A provider that moves its boxes may name all mail in them anew, and what was left there would be collected once more. So if none of three or
+// more messages is listed that were collected and should be there, or less than a tenth of twenty or more, the headers of those that are new, and
+// of about their sizes, are looked at by TOP: of eight, and of all if that shows one that is familiar. A message whose Fingerprint and size
+// are those of a missing one is that one, and Store.Renamed says so. Others are new: those whose Fingerprint several in the box
+// have, as one of them may be a copy that came since, and all if the server has no TOP. Rather collected twice than never. Until all is
+// known nothing of it is collected or forgotten; if the session ends before, Waiting has what was found out, and the next one goes on.
+//
+// # Large messages
+//
+// A message larger than Options.HoldAbove is not retrieved. Its header and first lines go to Store.Hold, and it stays where it is until Options
+// says what somebody has decided. That takes a UIDL to know it by. A server that sends all of the message for a TOP is left after
+// 64 kB, and not asked again for this one.
 //
 // # go-pop3, and what lies beneath it
 //

@@ -18,7 +18,7 @@ var errNotRead = errors.New("the store did not read it to its end")
 // retrieve brings in what is fresh. One goroutine asks for what the Window grants, while this one reads what comes. It returns when all
 // of it is saved, or isn't going to be.
 func (c *collection) retrieve() *Error {
-	wants := slices.DeleteFunc(slices.Clone(c.fresh), func(m *message) bool { return m.saved || m.examined && m.job == examine })
+	wants := slices.DeleteFunc(slices.Clone(c.fresh), func(m *message) bool { return m.saved || m.job == examine && (m.examined || m.put) })
 	c.more = nil // they are among those
 	if len(wants) == 0 {
 		return c.discardFirst()
@@ -97,7 +97,7 @@ func (c *collection) receive(m *message, slots chan struct{}) *Error {
 		return c.diedOf(m, err)
 	case err != nil:
 		c.refused(m, err)
-		c.asked(c.berth.doubt(m, &message{}, c.more...))
+		c.counted(c.berth.doubt(m, &message{}, c.more...))
 		c.berth.finish(m)
 		return nil
 	}
@@ -112,7 +112,7 @@ func (c *collection) receive(m *message, slots chan struct{}) *Error {
 	if err := c.take(b, slots); err != nil {
 		return c.diedOf(m, lostError(command, c.opt.Timeout, err))
 	}
-	c.asked(c.berth.finish(m, c.more...))
+	c.counted(c.berth.finish(m, c.more...))
 	return nil
 }
 
@@ -141,8 +141,8 @@ func (c *collection) refused(m *message, err *Error) {
 	}
 }
 
-// asked counts what was to be asked for more as failed, if it won't be.
-func (c *collection) asked(taken bool) {
+// counted is what was to be asked for more: as failed, if it won't be.
+func (c *collection) counted(taken bool) {
 	for _, m := range c.more {
 		if !taken {
 			c.fail(m, nil)
@@ -230,6 +230,7 @@ func (c *collection) done(b *body, err error) {
 	}
 	c.failLocked(m, fmt.Errorf("%s was not saved, and stays on the server: %w", m.describe(), err))
 	if c.saveFailures++; c.saveFailures == maxSaveFailures {
+		c.givenUp = true
 		rest := c.berth.abandon()
 		c.report.Failed += rest
 		c.problem(fmt.Errorf("%d messages in a row could not be saved: %d more are left for the next time", c.saveFailures, rest))
