@@ -26,6 +26,9 @@ const keywordsAt = 26
 // maxKeywords is how many keywords a mailbox has letters for.
 const maxKeywords = 26
 
+// Settable are all flags that IMAP can set: the five it has, and keywords.
+const Settable = Draft | Flagged | Answered | Seen | Deleted | allKeywords
+
 // allKeywords are the bits of all small letters.
 const allKeywords = Flags(1<<maxKeywords-1) << keywordsAt
 
