@@ -69,3 +69,15 @@ func newCertificate(t testing.TB, dir string) certificate {
 func (c certificate) client() *tls.Config {
 	return &tls.Config{ServerName: serverName, RootCAs: c.pool, MinVersion: tls.VersionTLS12}
 }
+
+// Certificate makes a certificate for a server of the test's own. file is what its clients
+// are to trust.
+func Certificate(t testing.TB) (server *tls.Config, file string) {
+	t.Helper()
+	c := newCertificate(t, folder(t))
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, c.certFile
+}

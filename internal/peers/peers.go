@@ -100,6 +100,10 @@ func debianPackage(program string) string {
 	switch program {
 	case "dovecot", "pop3-login":
 		return "dovecot-pop3d"
+	case "imap":
+		return "dovecot-imapd"
+	case "mbsync":
+		return "isync"
 	case "ip":
 		return "iproute2"
 	case "linux.uml":
@@ -118,6 +122,10 @@ func debianPackage(program string) string {
 		return program
 	}
 }
+
+// Folder makes a folder that servers which drop root's rights can walk through, as they
+// can't through t.TempDir's. It is removed when the test has ended.
+func Folder(t testing.TB) string { return folder(t) }
 
 // folder makes the folder of one server, removed when the test has ended.
 // It isn't t.TempDir's: that one is named after the test, and the path of a Unix

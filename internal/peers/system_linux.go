@@ -14,14 +14,23 @@ import (
 // killed, no clean-up runs, so the kernel is asked to end the leader then;
 // Dovecot's and Postfix's children end when their leader does.
 func ownSession(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setsid:    true,
-		Setctty:   cmd.Stdin != nil, // a serial line: its hang-up is to be felt
-		Pdeathsig: syscall.SIGTERM,
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
+	cmd.SysProcAttr.Setsid = true
+	_, stream := cmd.Stdin.(*os.File)
+	cmd.SysProcAttr.Setctty = stream // a serial line: its hang-up is to be felt
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
 	// The leader's orphans become children of the test, which can wait for them
 	// then (prctl(2)). Without it endGroup is right but for the waiting.
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+}
+
+// runAs makes a command, not yet started, run as another user, if this is root.
+func runAs(cmd *exec.Cmd, uid, gid int) {
+	if os.Geteuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	}
 }
 
 // endGroup kills the command and all that it has started, and returns when they are

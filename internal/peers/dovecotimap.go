@@ -1,0 +1,133 @@
+package peers
+
+import (
+	"bufio"
+	"bytes"
+	_ "embed"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"testing"
+	"text/template"
+	"time"
+)
+
+//go:embed dovecot-imap.conf.tmpl
+var dovecotIMAPConf string
+
+// DovecotIMAP is Dovecot's IMAP server on a Maildir that somebody else has made, for one
+// client who needs no login. Its methods are for the goroutine of the test.
+type DovecotIMAP struct {
+	t   testing.TB
+	in  io.WriteCloser
+	out *bufio.Reader
+	p   *process
+	n   int
+}
+
+// OpenDovecotIMAP starts one on the Maildir at root, whose files are given to the user that
+// Dovecot reads mail as, if this is root. Close ends it.
+func OpenDovecotIMAP(t testing.TB, root string) *DovecotIMAP {
+	t.Helper()
+	Need(t, "dovecot", "imap")
+	d := &DovecotServer{t: t, dir: folder(t)}
+	mail, err := user.Current()
+	internal := "dovecot"
+	if os.Geteuid() == 0 {
+		mail, err = user.Lookup("mail")
+	} else if err == nil {
+		internal = mail.Username
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.uid, d.gid = number(t, mail.Uid), number(t, mail.Gid)
+	var text bytes.Buffer
+	err = template.Must(template.New("").Parse(dovecotIMAPConf)).Execute(&text, map[string]any{
+		"Dir": d.dir, "Mail": root, "Since24": d.since24(), "InternalUser": internal, "InternalGroup": d.groupOf(internal),
+		"UID": d.uid, "GID": d.gid,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf := filepath.Join(d.dir, "dovecot.conf")
+	write(t, conf, text.String())
+	d.mkdir("run")
+	if err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+		if err == nil {
+			d.own(path)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := command(t, "imap", "-c", conf)
+	cmd.Env = []string{"USER=" + mail.Username, "HOME=" + d.dir, "MAIL=maildir:" + root}
+	runAs(cmd, d.uid, d.gid)
+	// Pipes of Go's own: the process gets the end that it reads from, not a file that
+	// start would take for a terminal.
+	stdin, in := io.Pipe()
+	out, stdout := io.Pipe()
+	cmd.Stdin, cmd.Stdout = stdin, stdout
+	log, err := os.Create(filepath.Join(d.dir, "errors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stderr = log
+	i := &DovecotIMAP{t: t, in: in, out: bufio.NewReader(out)}
+	i.p = start(t, cmd, filepath.Join(d.dir, "errors"))
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = out.Close()
+	})
+	if greeting := i.line(); !strings.HasPrefix(greeting, "* PREAUTH") {
+		t.Fatalf("Dovecot's IMAP server says %q", greeting)
+	}
+	return i
+}
+
+// Do gives a command, and returns the untagged answers. One that isn't OK fails the test.
+func (i *DovecotIMAP) Do(command string) []string {
+	i.t.Helper()
+	i.n++
+	tag := fmt.Sprintf("d%d", i.n)
+	if _, err := fmt.Fprintf(i.in, "%s %s\r\n", tag, command); err != nil {
+		i.t.Fatal(err)
+	}
+	var untagged []string
+	for {
+		line := i.line()
+		if end, ok := strings.CutPrefix(line, tag+" "); ok {
+			if !strings.HasPrefix(end, "OK") {
+				i.t.Fatalf("Dovecot answers %s with %s", command, end)
+			}
+			return untagged
+		}
+		untagged = append(untagged, strings.TrimPrefix(line, "* "))
+	}
+}
+
+func (i *DovecotIMAP) line() string {
+	i.t.Helper()
+	line, err := i.out.ReadString('\n')
+	if err != nil {
+		i.t.Fatalf("Dovecot's IMAP server: %v after %q", err, line)
+	}
+	return strings.TrimRight(line, "\r\n")
+}
+
+// Close logs out and waits for the end.
+func (i *DovecotIMAP) Close() {
+	i.t.Helper()
+	i.Do("LOGOUT")
+	_ = i.in.Close()
+	select {
+	case <-i.p.done:
+	case <-time.After(startTimeout):
+		i.t.Error("Dovecot's IMAP server doesn't end")
+	}
+}
