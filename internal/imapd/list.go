@@ -32,10 +32,14 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 	}
 	l := lister{all: all, subscribed: subscribed, options: options}
 	for _, e := range l.candidates() {
-		if !slices.ContainsFunc(patterns, func(p string) bool { return matches(e.name, ref+p) }) {
+		byLevel := false
+		if !slices.ContainsFunc(patterns, func(p string) bool {
+			byLevel = strings.Contains(p, "%")
+			return matches(e.name, ref+p)
+		}) {
 			continue
 		}
-		data := l.data(e)
+		data := l.data(e, byLevel)
 		if data == nil {
 			continue
 		}
@@ -64,9 +68,7 @@ func (l *lister) candidates() []entry {
 	}
 	list := withLevels(l.subscribed)
 	for i, e := range list {
-		if !e.absent {
-			list[i].absent = !l.there(e.name)
-		}
+		list[i].absent = !l.there(e.name)
 	}
 	return list
 }
@@ -76,8 +78,9 @@ func (l *lister) there(name string) bool {
 	return slices.Contains(l.all, entry{name: name})
 }
 
-// data is the answer for one name, nil if it isn't selected.
-func (l *lister) data(e entry) *imap.ListData {
+// data is the answer for one name, nil if it isn't selected. byLevel tells that the
+// pattern ends at a level.
+func (l *lister) data(e entry, byLevel bool) *imap.ListData {
 	d := &imap.ListData{Mailbox: e.name, Delim: delim}
 	subscribed := slices.Contains(l.subscribed, e.name)
 	below := func(n string) bool { return strings.HasPrefix(n, e.name+string(delim)) }
@@ -86,13 +89,11 @@ func (l *lister) data(e entry) *imap.ListData {
 	}
 	if l.options.SelectSubscribed && !subscribed {
 		// A level above: for LSUB % (RFC 3501 §6.3.9) and RECURSIVEMATCH (RFC 5258 §3.5).
+		if !byLevel && !l.options.SelectRecursiveMatch {
+			return nil
+		}
 		if l.options.SelectRecursiveMatch {
 			d.ChildInfo = &imap.ListDataChildInfo{Subscribed: true}
-			if l.there(e.name) {
-				d.Attrs = nil
-			}
-		} else if !e.absent {
-			return nil
 		}
 	}
 	if subscribed && (l.options.ReturnSubscribed || l.options.SelectSubscribed) {

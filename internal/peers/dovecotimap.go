@@ -26,6 +26,9 @@ type DovecotIMAP struct {
 	out *bufio.Reader
 	p   *process
 	n   int
+
+	files *DovecotServer // whose the files are to be
+	root  string
 }
 
 // OpenDovecotIMAP starts one on the Maildir at root, whose files are given to the user that
@@ -56,14 +59,6 @@ func OpenDovecotIMAP(t testing.TB, root string) *DovecotIMAP {
 	conf := filepath.Join(d.dir, "dovecot.conf")
 	write(t, conf, text.String())
 	d.mkdir("run")
-	if err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
-		if err == nil {
-			d.own(path)
-		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
 	cmd := command(t, "imap", "-c", conf)
 	cmd.Env = []string{"USER=" + mail.Username, "HOME=" + d.dir, "MAIL=maildir:" + root}
 	runAs(cmd, d.uid, d.gid)
@@ -78,7 +73,8 @@ func OpenDovecotIMAP(t testing.TB, root string) *DovecotIMAP {
 	}
 	defer log.Close()
 	cmd.Stderr = log
-	i := &DovecotIMAP{t: t, in: in, out: bufio.NewReader(out)}
+	i := &DovecotIMAP{t: t, in: in, out: bufio.NewReader(out), files: d, root: root}
+	i.Adopt()
 	i.p = start(t, cmd, filepath.Join(d.dir, "errors"))
 	t.Cleanup(func() {
 		_ = in.Close()
@@ -88,6 +84,20 @@ func OpenDovecotIMAP(t testing.TB, root string) *DovecotIMAP {
 		t.Fatalf("Dovecot's IMAP server says %q", greeting)
 	}
 	return i
+}
+
+// Adopt gives it the files that others have made since it began.
+func (i *DovecotIMAP) Adopt() {
+	i.t.Helper()
+	err := filepath.WalkDir(i.root, func(path string, _ os.DirEntry, err error) error {
+		if err == nil {
+			i.files.own(path)
+		}
+		return err
+	})
+	if err != nil {
+		i.t.Fatal(err)
+	}
 }
 
 // Do gives a command, and returns the untagged answers. One that isn't OK fails the test.
@@ -131,3 +141,6 @@ func (i *DovecotIMAP) Close() {
 		i.t.Error("Dovecot's IMAP server doesn't end")
 	}
 }
+
+// Log is all that it has complained about so far.
+func (i *DovecotIMAP) Log() string { return tail(i.p.log) }

@@ -92,6 +92,20 @@ func (r *reading) deliver(folder string, message []byte) {
 	r.srv.Changed("ann", folder)
 }
 
+// drop is deliver by a program that is in a hurry, and puts no sizes into names.
+func (r *reading) drop(folder string, message []byte) {
+	r.t.Helper()
+	r.delivered++
+	d, err := maildir.Dir{Root: r.home}.Folder(folder)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	name := fmt.Sprintf("%d.%d.mda", 1_700_000_000+r.delivered, r.delivered)
+	if err := os.WriteFile(filepath.Join(d.Root, "new", name), bytes.ReplaceAll(message, []byte("\r\n"), []byte("\n")), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // run runs a client that must succeed, and returns what it says.
 func (r *reading) run(input string, program string, args ...string) string {
 	r.t.Helper()
@@ -250,13 +264,16 @@ func TestMbsync(t *testing.T) {
 	peers.Need(t, "mbsync")
 	r := openReading(t)
 	var want [][]byte
-	for i := range 4800 {
+	r.deliver("", letter(0, "first\r\n"))
+	r.deliver("Projects/Well 7", letter(10_000, "first\r\n"))
+	want = append(want, letter(0, "first\r\n"))
+	for i := 1; i < 4800; i++ {
 		m := letter(i, text(200+i%3000))
 		want = append(want, m)
-		r.deliver("", m)
+		r.drop("", m)
 	}
-	for i := range 200 {
-		r.deliver("Projects/Well 7", letter(10_000+i, "deep\r\n"))
+	for i := 1; i < 200; i++ {
+		r.drop("Projects/Well 7", letter(10_000+i, "deep\r\n"))
 	}
 	dir := t.TempDir()
 	conf := r.mbsync(dir)
