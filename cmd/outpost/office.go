@@ -15,6 +15,7 @@ import (
 	"outpost/internal/config"
 	"outpost/internal/control"
 	"outpost/internal/dispatch"
+	"outpost/internal/imapd"
 	"outpost/internal/mailroom"
 	"outpost/internal/notice"
 	"outpost/internal/schedule"
@@ -40,6 +41,7 @@ type office struct {
 	tls      *tls.Config  // of the doors
 	guard    *users.Guard // at the doors
 	door     *smtpd.Server
+	imap     *imapd.Server
 	lines    []line
 	calls    *session.Session
 	dispatch *dispatch.Dispatcher
@@ -116,6 +118,7 @@ func (o *office) assemble(with opening) error {
 	if o.door, err = o.newDoor(); err != nil {
 		return err
 	}
+	o.imap = o.newIMAP()
 	host, err := smarthost(o.cfg)
 	if err != nil {
 		return err
@@ -158,6 +161,12 @@ func (o *office) run(ctx context.Context, d doors) error {
 	for _, l := range d.implicit {
 		part("smtp "+l.Addr().String(), func() error { return o.door.ServeTLS(l) })
 	}
+	for _, l := range d.imap {
+		part("imap "+l.Addr().String(), func() error { return o.imap.Serve(l) })
+	}
+	for _, l := range d.imaps {
+		part("imap "+l.Addr().String(), func() error { return o.imap.ServeTLS(l) })
+	}
 	part("control socket", func() error { return control.Serve(ctx, d.control, o.daemon()) })
 	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopDelivering()
@@ -170,6 +179,9 @@ func (o *office) run(ctx context.Context, d doors) error {
 	defer stop()
 	if err := o.door.Shutdown(limited); err != nil {
 		o.log.Warn("mail that was being handed in was cut off", "err", err)
+	}
+	if err := o.imap.Shutdown(limited); err != nil {
+		o.log.Warn("mail programs were cut off", "err", err)
 	}
 	stopDelivering()
 	parts.Wait()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -62,48 +63,60 @@ func serve(ctx context.Context, cfg *config.Config, with opening) error {
 
 // doors are the sockets that an office serves.
 type doors struct {
-	plain, implicit []net.Listener
+	plain, implicit []net.Listener // for mail that is handed in
+	imap, imaps     []net.Listener // for the mailboxes; implicit TLS is the latter
 	control         net.Listener
 }
 
+func (d doors) all() []net.Listener { return slices.Concat(d.plain, d.implicit, d.imap, d.imaps) }
+
 // listen opens the doors that the configuration names, all or none.
 func (o *office) listen(ctx context.Context) (d doors, err error) {
-	if d.plain, err = listen(ctx, o.cfg.SMTP.Listen); err != nil {
-		return d, err
-	}
-	if d.implicit, err = listen(ctx, o.cfg.SMTP.ListenTLS); err != nil {
-		closeAll(d.plain)
-		return d, err
+	for _, door := range []struct {
+		addresses []string
+		opened    *[]net.Listener
+		key, does string
+	}{
+		{o.cfg.SMTP.Listen, &d.plain, "smtp.listen", "taking mail"},
+		{o.cfg.SMTP.ListenTLS, &d.implicit, "smtp.listen_tls", "taking mail"},
+		{o.cfg.IMAP.Listen, &d.imap, "imap.listen", "serving mailboxes"},
+		{o.cfg.IMAP.ListenTLS, &d.imaps, "imap.listen_tls", "serving mailboxes"},
+	} {
+		if *door.opened, err = listen(ctx, door.addresses, door.key); err != nil {
+			closeAll(d.all())
+			return doors{}, err
+		}
+		for _, l := range *door.opened {
+			o.log.Info(door.does, "address", l.Addr().String())
+		}
 	}
 	if d.control, err = control.Listen(o.cfg.Storage.Socket); err != nil {
-		closeAll(append(d.plain, d.implicit...))
-		return d, fmt.Errorf("control socket: %w", err)
-	}
-	for _, l := range append(d.plain, d.implicit...) {
-		o.log.Info("taking mail", "address", l.Addr().String())
+		closeAll(d.all())
+		return doors{}, fmt.Errorf("control socket: %w", err)
 	}
 	return d, nil
 }
 
-func listen(ctx context.Context, addresses []string) ([]net.Listener, error) {
+// listen opens the addresses of a key, all or none.
+func listen(ctx context.Context, addresses []string, key string) ([]net.Listener, error) {
 	var opened []net.Listener
 	for _, a := range addresses {
 		var lc net.ListenConfig
 		l, err := lc.Listen(ctx, "tcp", a)
 		if err != nil {
 			closeAll(opened)
-			return nil, &exitError{code: exitFailed, err: fmt.Errorf("cannot take mail at %s: %w", a, err), hint: listenHint(err)}
+			return nil, &exitError{code: exitFailed, err: fmt.Errorf("cannot listen at %s (%s): %w", a, key, err), hint: listenHint(err, key)}
 		}
 		opened = append(opened, l)
 	}
 	return opened, nil
 }
 
-func listenHint(err error) string {
+func listenHint(err error, key string) string {
 	if errors.Is(err, os.ErrPermission) {
 		return "ports under 1024 need root or: setcap cap_net_bind_service=+ep outpost"
 	}
-	return "another program may be listening there; see smtp.listen in the configuration"
+	return "another program may be listening there; see " + key + " in the configuration"
 }
 
 func closeAll(list []net.Listener) {

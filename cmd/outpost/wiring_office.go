@@ -14,6 +14,7 @@ import (
 
 	"outpost/internal/config"
 	"outpost/internal/control"
+	"outpost/internal/imapd"
 	"outpost/internal/lmtp"
 	"outpost/internal/mailroom"
 	"outpost/internal/notice"
@@ -31,12 +32,52 @@ func (o *office) newMailroom(step func(string) error) (*mailroom.Mailroom, error
 		return nil, err
 	}
 	return mailroom.New(mailroom.Options{
-		MailDir: filepath.Join(o.cfg.Storage.Dir, "mail"), Table: o.book.table, Servers: servers, Hostname: o.cfg.Office.Name,
+		MailDir: o.mailDir(), Table: o.book.table, Servers: servers, Hostname: o.cfg.Office.Name,
 		Queue: o.queue, HoldOut: o.holdOut, Desk: notice.Desk, Log: o.log, Step: step,
 		Largest: func() int64 { return o.calls.Largest() },
+		Changed: func(mailbox, folder string) { o.imap.Changed(mailbox, folder) },
 		Errand:  func(ctx context.Context, errand, by string) error { return o.notices.Answer(ctx, errand, by) },
 	})
 }
+
+// newIMAP makes the door to the mailboxes that are here.
+func (o *office) newIMAP() *imapd.Server {
+	return imapd.New(imapd.Options{
+		MailDir: o.mailDir(), Hostname: o.cfg.Office.Name, TLS: o.tls, MaxConnections: o.cfg.IMAP.MaxConnections, Log: o.log,
+		Authenticate: func(user, password string) bool {
+			u, ok := o.book.table().User(user)
+			return o.guard.Admit(user, password) && ok && u.Server == ""
+		},
+		Shared: o.sharedWith,
+		Quota: func(name string) int64 {
+			u, _ := o.book.table().User(name)
+			return u.Quota
+		},
+	})
+}
+
+// sharedWith are the folders that a user sees. Where what can't be placed has a mailbox of its own, it is the
+// manager's to look after.
+func (o *office) sharedWith(user string) []imapd.Shared {
+	var list []imapd.Shared
+	table := o.book.table()
+	for _, f := range table.Folders() {
+		if f.MayRead(user) {
+			list = append(list, imapd.Shared{Name: f.Name, Write: f.MayWrite(user)})
+		}
+	}
+	if own, _ := table.Home(table.Unplaced()); user == o.cfg.Hold.Manager && own.Mailbox != "" && own.Folder == "" {
+		_, isUser := table.User(own.Mailbox)
+		_, isFolder := table.Folder(own.Mailbox)
+		if !isUser && !isFolder {
+			list = append(list, imapd.Shared{Name: own.Mailbox, Write: true})
+		}
+	}
+	return list
+}
+
+// mailDir is where the mailboxes are.
+func (o *office) mailDir() string { return filepath.Join(o.cfg.Storage.Dir, "mail") }
 
 // holdOut is over what size a user's mail to outside waits for the manager.
 func (o *office) holdOut(user string, at time.Time) int64 {
