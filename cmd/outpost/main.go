@@ -112,7 +112,7 @@ down and may be costing money.`),
 	root.SetErr(io.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: exitUsage, err: err} })
 	root.PersistentFlags().StringP("config", "c", defaultConfig, "configuration file")
-	root.AddCommand(demoCommand(), serveCommand(), connectCommand(), hangupCommand(), statusCommand(), queueCommand(), heldCommand(),
+	root.AddCommand(demoCommand(), serveCommand(), connectCommand(), hangupCommand(), statusCommand(), queueCommand(), heldCommand(), routeCommand(),
 		callsCommand(), checkCommand(), passwdCommand(), userCommand(), modemCommand())
 	return root
 }

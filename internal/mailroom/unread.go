@@ -27,7 +27,7 @@ func (m *Mailroom) Unread(ids map[spool.ID]bool) (map[spool.ID]bool, error) {
 				return err
 			}
 			base, info, _ := strings.Cut(d.Name(), ":2,")
-			if id := idOf(base); ids[id] && !strings.Contains(info, "S") {
+			if id := IDOf(base); ids[id] && !strings.Contains(info, "S") {
 				unread[id] = true
 			}
 			return nil
@@ -39,8 +39,8 @@ func (m *Mailroom) Unread(ids map[spool.ID]bool) (map[spool.ID]bool, error) {
 	return unread, nil
 }
 
-// idOf is the message in the name of a file that fileKey made; "" for others.
-func idOf(base string) spool.ID {
+// IDOf is the message whose file in a Maildir has that name; "" for one that was not delivered by a Mailroom.
+func IDOf(base string) spool.ID {
 	_, rest, _ := strings.Cut(base, ".")
 	text, _, _ := strings.Cut(rest, "-")
 	id, err := spool.ParseID(text)
