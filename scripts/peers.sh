@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests talk to, where it is missing: Dovecot's POP3 and
-# IMAP servers, mbsync, curl, Python, Postfix, dnsmasq, slirp, pppd with a user-mode Linux that has PPP, ip and nft; or
+# Installs what the tests talk to, where it is missing: Dovecot's POP3,
+# IMAP and LMTP servers, mbsync, curl, Python, Postfix, dnsmasq, slirp, pppd with a user-mode Linux that has PPP, ip and nft; or
 # what the arguments name instead, each as PROGRAM:PACKAGE. It can do so on Debian,
 # as root. Elsewhere, and if that fails, it says what the tests will have to do
 # without, and that is no error: the tests that need it skip with a clear line, or
@@ -14,7 +14,7 @@ policy=/usr/sbin/policy-rc.d
 kept=$policy.before-outpost
 
 # pppd itself may be run by the group dip only, but chat comes with it.
-peers="pop3-login:dovecot-pop3d imap:dovecot-imapd mbsync:isync curl python3 postconf:postfix dnsmasq:dnsmasq-base slirp-fullbolt:slirp chat:ppp ip:iproute2 nft:nftables"
+peers="pop3-login:dovecot-pop3d imap:dovecot-imapd lmtp:dovecot-lmtpd mbsync:isync curl python3 postconf:postfix dnsmasq:dnsmasq-base slirp-fullbolt:slirp chat:ppp ip:iproute2 nft:nftables"
 case $(uname -m) in
 x86_64 | i?86) peers="$peers linux.uml:user-mode-linux" ;;
 *) [ $# -gt 0 ] || echo "peers: user-mode Linux is for PCs only; the tests that need it will not run" >&2 ;;

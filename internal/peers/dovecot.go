@@ -24,14 +24,16 @@ var dovecotConf string
 // DovecotOptions says what boxes there are.
 type DovecotOptions struct {
 	Users       map[string]string // passwords by user name; neither may hold a colon
+	LMTP        bool              // mail for a user's name is taken by LMTP; for other names it is refused
 	LockSession bool              // a second login to a box in use waits 10 s and gets -ERR [IN-USE] (RFC 2449 §8.1.1)
 }
 
 // DovecotServer is a running Dovecot: POP3 boxes over Maildirs, UIDLs in Dovecot's
-// own format. Its methods are for the goroutine of the test.
+// own format, and LMTP into them. Its methods are for the goroutine of the test.
 type DovecotServer struct {
 	POP3  string // address: plain, with STLS
 	POP3S string // address: implicit TLS
+	LMTP  string // address: with STARTTLS; "" without DovecotOptions.LMTP
 
 	t         testing.TB
 	dir       string
@@ -46,6 +48,10 @@ func Dovecot(t testing.TB, opt DovecotOptions) *DovecotServer {
 	t.Helper()
 	Need(t, "dovecot", "pop3-login")
 	d := &DovecotServer{POP3: freeAddress(t), POP3S: freeAddress(t), t: t, dir: folder(t)}
+	if opt.LMTP {
+		Need(t, "lmtp")
+		d.LMTP = freeAddress(t)
+	}
 	d.cert = newCertificate(t, d.dir)
 	var passwd strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(opt.Users)) {
@@ -64,6 +70,9 @@ func Dovecot(t testing.TB, opt DovecotOptions) *DovecotServer {
 	running := start(t, command(t, "dovecot", "-F", "-c", conf), filepath.Join(d.dir, "log"))
 	running.awaitGreeting(t, d.POP3, nil)
 	running.awaitGreeting(t, d.POP3S, d.ClientTLS())
+	if opt.LMTP {
+		running.awaitGreeting(t, d.LMTP, nil)
+	}
 	return d
 }
 
@@ -90,7 +99,7 @@ func (d *DovecotServer) configuration(opt DovecotOptions) string {
 	err = template.Must(template.New("dovecot.conf").Parse(dovecotConf)).Execute(&text, map[string]any{
 		"Dir": d.dir, "Cert": d.cert.certFile, "Key": d.cert.keyFile,
 		"Since24": d.since24(), "SASL": d.saslSocket(),
-		"POP3Port": port(d.POP3), "POP3SPort": port(d.POP3S), "LockSession": opt.LockSession,
+		"POP3Port": port(d.POP3), "POP3SPort": port(d.POP3S), "LMTPPort": port(d.LMTP), "LockSession": opt.LockSession,
 		"InternalUser": internal, "InternalGroup": group, "LoginUser": login,
 		"UID": d.uid, "GID": d.gid,
 	})
@@ -165,7 +174,7 @@ func (d *DovecotServer) ChangeUIDLs(name string) {
 }
 
 // Left returns the messages that are still in a user's box, with CRLF lines, in
-// the order they were delivered.
+// the order that Deliver was called; those that came by LMTP in any.
 func (d *DovecotServer) Left(name string) [][]byte {
 	d.t.Helper()
 	for {

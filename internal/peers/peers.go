@@ -1,7 +1,8 @@
 // Package peers starts the real servers that Outpost is tested against: Dovecot
-// as the provider's POP3 boxes, Postfix as its smarthost, slirp and pppd as its PPP
-// servers. None of them shares a line of code with Outpost, so what they accept
-// and what they hand out is a second opinion on every protocol here.
+// as the provider's POP3 boxes or the office's mail server, Postfix as the
+// provider's smarthost, slirp and pppd as its PPP servers. None of them shares a line
+// of code with Outpost, so what they accept and what they hand out is a second
+// opinion on every protocol here.
 //
 // A test asks for a server and gets it up, answering, with its own folder, its
 // own ports of 127.0.0.1 and its own certificate:
@@ -104,6 +105,8 @@ func debianPackage(program string) string {
 		return "dovecot-imapd"
 	case "mbsync":
 		return "isync"
+	case "lmtp":
+		return "dovecot-lmtpd"
 	case "ip":
 		return "iproute2"
 	case "linux.uml":
