@@ -355,3 +355,30 @@ func TestHeldAndRenamed(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// A -ERR that answers nothing must not have one header taken for another: a message would be held for one that was collected.
+func TestStrayRefusalAmongHeaders(t *testing.T) {
+	for n := range 15 {
+		for _, limit := range []int64{0, 1} {
+			d, a, opt := leftThere(12)
+			d.mails = slices.Insert(d.mails, 5, letter(100, 3), letter(101, 4), letter(102, 5))
+			d.change(0)
+			opt.Window = NewWindow(limit)
+			stray := fmt.Sprint(n+1, " 0")
+			d.answers = map[string]string{"TOP " + stray: d.top(stray, nil) + "\r\n-ERR idle too long"}
+			r, err := d.collect(t, opt, a)
+			if err == nil {
+				t.Errorf("%s: %+v", stray, r)
+			}
+			d.answers, opt.Waiting = nil, r.Waiting
+			if r, err = d.collect(t, opt, a); err != nil || r.Skipped+r.Collected != 15 || len(a.seen) != 15 {
+				t.Errorf("%s: %+v, %v", stray, r, err)
+			}
+			for _, m := range d.mails {
+				if a.seen[m.uidl].Print != Fingerprint(strings.NewReader(m.text)) || !slices.Contains(a.texts, m.text) {
+					t.Errorf("%s: %s is taken for another", stray, m.uidl)
+				}
+			}
+		}
+	}
+}
