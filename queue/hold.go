@@ -14,14 +14,15 @@ import (
 
 // Hold is a message that stays at the provider, in its box, until a person lets it come.
 type Hold struct {
-	// ID is what people call it: 8 letters and digits made of Box and UIDL, so it is the same
-	// whenever the message is met. Set by HoldID.
+	// ID is what people call it: 8 letters and digits made of Box and the UIDL it was first met with, by HoldID.
 	ID string `json:"id"`
 	// Box and UIDL are as in Message.
 	Box  string `json:"box"`
 	UIDL string `json:"uidl"`
 	// Size is what the server says, in octets, seldom exact.
 	Size int64 `json:"size"`
+	// Print is as in Message.
+	Print string `json:"print,omitempty"`
 	// Since is when it was first met.
 	Since time.Time `json:"since"`
 	// To are the places in the office that it is for, and that got a note.
@@ -100,6 +101,27 @@ func (q *Queue) decideHold(ctx context.Context, id string, decide func(h *Hold, 
 	return h, err
 }
 
+// MoveHold gives a held message its new UIDL: the provider has numbered the box anew. Its ID stays, as people have it in their
+// notes. ErrNotFound when it isn't held under the old one.
+func (q *Queue) MoveHold(ctx context.Context, box, old, uidl string) error {
+	return q.change(ctx, "move hold", func(tx *bbolt.Tx) (func() error, error) {
+		if err := checkSeenKey(box, uidl); err != nil {
+			return nil, err
+		}
+		row := bucketHolds.in(tx).Get(holdKey(box, old))
+		if row == nil {
+			return nil, ErrNotFound
+		}
+		h, err := decodeHold(row)
+		if err != nil {
+			return nil, err
+		}
+		h.UIDL = uidl
+		write, err := writeHold(tx, h)
+		return func() error { return errors.Join(bucketHolds.in(tx).Delete(holdKey(box, old)), write()) }, err
+	})
+}
+
 // DropHolds forgets messages of a box that are no longer held: the provider has them no
 // more.
 func (q *Queue) DropHolds(ctx context.Context, box string, uidls []string) error {
@@ -129,7 +151,7 @@ func putHold(tx *bbolt.Tx, h Hold) (func() error, error) {
 		if err != nil {
 			return nil, err
 		}
-		h.Since, h.Released, h.Dropped, h.By = old.Since, old.Released, old.Dropped, old.By
+		h.ID, h.Since, h.Released, h.Dropped, h.By = old.ID, old.Since, old.Released, old.Dropped, old.By
 	}
 	return writeHold(tx, h)
 }

@@ -186,7 +186,17 @@ func TestHolds(t *testing.T) {
 	if _, err := q.AddWith(t.Context(), note(), strings.NewReader("note"), WithHold(h)); err != nil {
 		t.Fatal(err)
 	}
-	if err := q.DropHolds(t.Context(), "box", []string{"big", "never heard of"}); err != nil {
+	// Numbered anew, it keeps its ID and what was decided.
+	if err := q.MoveHold(t.Context(), "box", "big", "huge"); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := q.Holds(); err != nil || len(held) != 1 || held[0].ID != HoldID("box", "big") || held[0].UIDL != "huge" {
+		t.Errorf("moved: %+v, %v", held, err)
+	}
+	if err := q.MoveHold(t.Context(), "box", "big", "huge"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("moved again: %v", err)
+	}
+	if err := q.DropHolds(t.Context(), "box", []string{"huge", "never heard of"}); err != nil {
 		t.Fatal(err)
 	}
 	if held, _ := q.Holds(); len(held) != 0 {

@@ -128,7 +128,7 @@ func (o *office) newNotices() *notice.Notifier {
 // hold enters a message that stays at the provider, and tells those whom it is for.
 func (o *office) hold(ctx context.Context, h session.Held) error {
 	return o.notices.Hold(ctx, notice.Held{
-		Account: h.Account, UIDL: h.UIDL, Box: h.Box, Size: h.Size, Top: h.Top, Price: notice.Price(h.Price), Expires: h.Expires,
+		Account: h.Account, UIDL: h.UIDL, Box: h.Box, Size: h.Size, Print: h.Print, Top: h.Top, Price: notice.Price(h.Price), Expires: h.Expires,
 		To: o.mailroom.For(h.Box, bytes.NewReader(h.Top), h.Size),
 	})
 }

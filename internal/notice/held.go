@@ -40,8 +40,9 @@ func (p Price) String() string {
 type Held struct {
 	// Account and UIDL say which, as in queue.Hold; Box is the box's name for people.
 	Account, UIDL, Box string
-	// Size is in octets.
-	Size int64
+	// Size is in octets; Print is as in queue.Hold.
+	Size  int64
+	Print string
 	// Top is the header and the first lines; nil: the server doesn't show them.
 	Top []byte
 	// To are the places that the message is for.
@@ -56,7 +57,7 @@ func (n *Notifier) Hold(ctx context.Context, h Held) error {
 	head := parseHead(h.Top)
 	row := queue.Hold{
 		Box: h.Account, UIDL: h.UIDL, Size: h.Size, Since: n.opt.Now().Round(0).UTC(), To: h.To,
-		From: head.from, Subject: head.subject, Date: head.date,
+		From: head.from, Subject: head.subject, Date: head.date, Print: h.Print,
 	}
 	row.ID = queue.HoldID(row.Box, row.UIDL)
 	text := heldText(h, row, head.plain)

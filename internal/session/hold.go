@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -20,6 +21,8 @@ type Held struct {
 	Size int64
 	// Top is its header and first lines; nil: the server doesn't show them.
 	Top []byte
+	// Print identifies it by its header, as queue.Message.Print.
+	Print string
 	// Price is what it costs to bring it in.
 	Price Price
 	// Expires is when it is deleted at the provider if nobody decides; zero: never.
@@ -106,10 +109,32 @@ func (b *boxStore) prepare(opt *pop3.Options) error {
 	return nil
 }
 
+// renumbered says that a message is held already, under a UIDL that the provider has changed, and notes the new one. Two copies
+// of one message in a box are taken for one: the second comes to be held when the first is gone.
+func (b *boxStore) renumbered(ctx context.Context, print string, h pop3.Held) (bool, error) {
+	if print == "" {
+		return false, nil
+	}
+	holds, err := b.call.s.opt.Queue.Holds()
+	if err != nil {
+		return false, err
+	}
+	for _, known := range holds {
+		if known.Box == b.box.Account && known.Print == print && known.Size == h.Size {
+			return true, b.call.s.opt.Queue.MoveHold(ctx, known.Box, known.UIDL, h.Identity)
+		}
+	}
+	return false, nil
+}
+
 // Hold enters a message that stays at the provider, and has those told whom it is for.
 func (b *boxStore) Hold(ctx context.Context, h pop3.Held) error {
+	print := pop3.Fingerprint(bytes.NewReader(h.Top))
+	if known, err := b.renumbered(ctx, print, h); err != nil || known {
+		return err
+	}
 	held := Held{
-		Box: b.box.Name, Account: b.box.Account, UIDL: h.Identity, Size: h.Size, Top: h.Top, Price: b.call.s.Price(h.Size),
+		Print: print, Box: b.box.Name, Account: b.box.Account, UIDL: h.Identity, Size: h.Size, Top: h.Top, Price: b.call.s.Price(h.Size),
 	}
 	if b.box.HoldExpire > 0 {
 		held.Expires = time.Now().Add(b.box.HoldExpire)
