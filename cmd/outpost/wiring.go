@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -54,7 +55,7 @@ func (o *office) newDoor() (*smtpd.Server, error) {
 		Hostname: o.cfg.Office.Name, MaxBytes: o.cfg.SMTP.MaxMessageBytes, MaxRecipients: o.cfg.SMTP.MaxRecipients,
 		MaxConnections: o.cfg.SMTP.MaxConnections, Trusted: trusted,
 		TLS:          o.tls,
-		Authenticate: o.guard.Admit,
+		Authenticate: o.signIn,
 		Resolve: func(_ context.Context, sender smtpd.Sender, rcpt string) ([]queue.Recipient, error) {
 			return o.mailroom.Resolve(sender.User, sender.From, rcpt)
 		},
@@ -69,6 +70,17 @@ func newGuard(cfg *config.Config, log *slog.Logger) *users.Guard {
 		hashes[u.Name] = u.Password
 	}
 	return users.NewGuard(users.Open(cfg.Storage.UsersFile), hashes, log)
+}
+
+// signIn says who it is at a door. Mail programs like to give the whole address, and telephones
+// a capital letter.
+func (o *office) signIn(login, password string) (user string, ok bool) {
+	user = strings.ToLower(strings.TrimSpace(login))
+	if strings.Contains(user, "@") {
+		u, _ := o.book.table().Sender("", user)
+		user = u.Name // "" is nobody, and takes as long to refuse
+	}
+	return user, o.guard.Admit(user, password)
 }
 
 // routes makes the configured lines.

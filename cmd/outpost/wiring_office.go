@@ -44,9 +44,10 @@ func (o *office) newMailroom(step func(string) error) (*mailroom.Mailroom, error
 func (o *office) newIMAP() *imapd.Server {
 	return imapd.New(imapd.Options{
 		MailDir: o.mailDir(), Hostname: o.cfg.Office.Name, TLS: o.tls, MaxConnections: o.cfg.IMAP.MaxConnections, Log: o.log,
-		Authenticate: func(user, password string) bool {
-			u, ok := o.book.table().User(user)
-			return o.guard.Admit(user, password) && ok && u.Server == ""
+		Authenticate: func(login, password string) (user string, ok bool) {
+			user, ok = o.signIn(login, password)
+			u, known := o.book.table().User(user)
+			return user, ok && known && u.Server == ""
 		},
 		Shared: o.sharedWith,
 		Quota: func(name string) int64 {

@@ -36,8 +36,8 @@ func newRig(t testing.TB, change func(*Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, opt: Options{
 		MailDir: t.TempDir(), Hostname: "gate.office.example", TLS: testTLS(t),
-		Authenticate: func(user, password string) bool {
-			return user == "ann" && password == "nna" || user == "bob" && password == "bob"
+		Authenticate: func(user, password string) (string, bool) {
+			return user, user == "ann" && password == "nna" || user == "bob" && password == "bob"
 		},
 		Shared: func(user string) []Shared { return []Shared{{Name: "news", Write: user == "ann"}} },
 	}}

@@ -94,10 +94,10 @@ type Options struct {
 	// MaxPerClient bounds the connections of one address (IPv6: of one /64). 0:
 	// DefaultMaxPerClient.
 	MaxPerClient int
-	// Authenticate tells whether the password is that user's, by his exact name, and
-	// whether his mailbox is here. It may be slow (bcrypt); at most two calls run at
+	// Authenticate says who it is that signs in with this name and password, if his mailbox
+	// is here; false if it is nobody. It may be slow (bcrypt); at most two calls run at
 	// the same time.
-	Authenticate func(user, password string) bool
+	Authenticate func(login, password string) (user string, ok bool)
 	// Shared lists the shared folders a user may read. It is asked often. nil: none.
 	Shared func(user string) []Shared
 	// Quota is how many octets a user's or a shared folder's Maildir may have; 0 is any
@@ -114,7 +114,7 @@ func (o Options) withDefaults() Options {
 	o.MaxPerClient = orDefault(o.MaxPerClient, DefaultMaxPerClient)
 	o.Hostname = orDefault(o.Hostname, "localhost")
 	if o.Authenticate == nil {
-		o.Authenticate = func(string, string) bool { return false }
+		o.Authenticate = func(string, string) (string, bool) { return "", false }
 	}
 	if o.Shared == nil {
 		o.Shared = func(string) []Shared { return nil }

@@ -90,13 +90,14 @@ func (s *session) Close() error {
 
 // Login is LOGIN and AUTHENTICATE PLAIN, which the library has refused unless it is
 // for the user himself. The password goes nowhere else.
-func (s *session) Login(user, password string) error {
+func (s *session) Login(login, password string) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
 	defer s.end()
-	if !safeName(user) || !s.verify(user, password) {
-		s.log.Warn("imap login refused", "user", user)
+	user, ok := s.verify(login, password)
+	if !ok || !safeName(user) {
+		s.log.Warn("imap login refused", "login", login)
 		s.failures++
 		if s.failures >= maxLoginFailures {
 			s.wire.conn.hangUp("Too many failed logins")
@@ -120,14 +121,14 @@ func safeName(name string) bool {
 
 // verify waits for one of the places for password checks. The place is given back
 // even if the check panics.
-func (s *session) verify(user, password string) bool {
+func (s *session) verify(login, password string) (user string, ok bool) {
 	select {
 	case s.srv.auth <- struct{}{}:
 	case <-s.srv.ctx.Done():
-		return false
+		return "", false
 	}
 	defer func() { <-s.srv.auth }()
-	return s.srv.opt.Authenticate(user, password)
+	return s.srv.opt.Authenticate(login, password)
 }
 
 // moveIn makes the folders that mail programs look for, for a user who has not

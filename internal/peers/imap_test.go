@@ -41,7 +41,7 @@ func openReading(t *testing.T) *reading {
 	r := &reading{t: t, home: filepath.Join(dir, "ann"), host: "localhost"}
 	r.opt = imapd.Options{
 		MailDir: dir, Hostname: "gate.office.example",
-		Authenticate: func(user, password string) bool { return user == "ann" && password == "secret" },
+		Authenticate: func(user, password string) (string, bool) { return user, user == "ann" && password == "secret" },
 	}
 	r.opt.TLS, r.certificate = peers.Certificate(t)
 	r.start()

@@ -33,14 +33,17 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 
 // checkPassword has Options.Authenticate decide. To act for somebody else
 // (identity) is not offered. The password goes nowhere else.
-func (s *session) checkPassword(identity, user, password string) error {
+func (s *session) checkPassword(identity, login, password string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn.failedTooOften() {
 		return s.refuse("AUTH", errTooManyLogins)
 	}
-	ok := (identity == "" || identity == user) && user != "" && s.verify(user, password)
-	log := s.srv.opt.Log.With("session", s.id, "user", user, "client", s.clientText())
+	user, ok := "", false
+	if login != "" && (identity == "" || identity == login) {
+		user, ok = s.verify(login, password)
+	}
+	log := s.srv.opt.Log.With("session", s.id, "login", login, "client", s.clientText())
 	if !ok {
 		if s.conn.failure() >= maxAuthFailures {
 			s.conn.hangUp()
@@ -55,12 +58,12 @@ func (s *session) checkPassword(identity, user, password string) error {
 
 // verify waits for one of the places for password checks. The place is given back
 // even if the check panics.
-func (s *session) verify(user, password string) bool {
+func (s *session) verify(login, password string) (user string, ok bool) {
 	select {
 	case s.srv.auth <- struct{}{}:
 	case <-s.srv.ctx.Done():
-		return false
+		return "", false
 	}
 	defer func() { <-s.srv.auth }()
-	return s.srv.opt.Authenticate(user, password)
+	return s.srv.opt.Authenticate(login, password)
 }

@@ -263,6 +263,6 @@ func withLogin(t *testing.T) func(*Options) {
 	return func(o *Options) {
 		o.TLS = certificate(t)
 		o.Trusted = nil
-		o.Authenticate = func(user, password string) bool { return user == "ann" && password == "s3cret-word" }
+		o.Authenticate = func(user, password string) (string, bool) { return user, user == "ann" && password == "s3cret-word" }
 	}
 }

@@ -115,9 +115,9 @@ type Options struct {
 	TLS *tls.Config
 	// Trusted are the networks whose clients may send without AUTH. Empty: none.
 	Trusted []netip.Prefix
-	// Authenticate tells whether the password is that user's. nil: no AUTH.
+	// Authenticate says who it is that signs in with this name and password; false if nobody does. nil: no AUTH.
 	// It may be slow (bcrypt); at most two calls run at the same time.
-	Authenticate func(user, password string) bool
+	Authenticate func(login, password string) (user string, ok bool)
 	// Resolve says where mail for rcpt goes. A *smtp.SMTPError is answered as it
 	// is; any other error is logged and answered 451. A recipient in state
 	// queue.Failed, with the reason as Reply, is taken all the same, so that the
