@@ -50,6 +50,7 @@ type office struct {
 	book     *book
 	wake     chan struct{} // there is mail for the mailroom
 	tell     chan struct{} // there is something to tell the staff
+	asked    chan string   // who asks for a call by mail
 
 	mu   sync.Mutex
 	seen []control.LineDown // each line, as the last reset saw it
@@ -67,7 +68,7 @@ type opening struct {
 // openOffice opens the database and puts the parts together. It listens nowhere
 // and dials nothing yet. Close it.
 func openOffice(cfg *config.Config, with opening) (*office, error) {
-	o := &office{cfg: cfg, log: with.log, wake: make(chan struct{}, 1), tell: make(chan struct{}, 1)}
+	o := &office{cfg: cfg, log: with.log, wake: make(chan struct{}, 1), tell: make(chan struct{}, 1), asked: make(chan string, 1)}
 	q, err := queue.Open(cfg.Storage.Dir, queue.Options{
 		Spool: spool.Options{MinFreeBytes: cfg.Storage.MinFreeBytes, MinFreeInodes: cfg.Storage.MinFreeInodes},
 		OnAdd: o.ring, OnUpdate: o.ring, Step: with.step, Log: with.log,
@@ -171,6 +172,7 @@ func (o *office) run(ctx context.Context, d doors) error {
 	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopDelivering()
 	part("mailroom", func() error { o.mailroom.Run(delivering, o.wake); return nil })
+	part("calls asked for", func() error { return o.callWhenAsked(ctx) })
 	part("notices", func() error { o.notices.Run(delivering, o.tell); return nil })
 
 	failed := session.Safely(o.log, "dispatch", func() error { o.dispatch.Run(ctx); return nil })

@@ -114,7 +114,7 @@ func (o *office) newNotices() *notice.Notifier {
 	opt := notice.Options{
 		Queue: o.queue, Hostname: o.cfg.Office.Name, Home: o.mailroom.Home, Address: o.mailroom.Address,
 		Postmaster: o.book.table().Unplaced(), DelayCalls: o.cfg.Bounce.DelayCalls, DelayAfter: o.cfg.Bounce.Delay(),
-		GiveUp: o.cfg.Bounce.GiveUp(), GiveUpCalls: o.cfg.Bounce.GiveUpCalls, Log: o.log,
+		GiveUp: o.cfg.Bounce.GiveUp(), GiveUpCalls: o.cfg.Bounce.GiveUpCalls, Call: o.callFor, Log: o.log,
 	}
 	if o.cfg.Hold.Manager != "" {
 		home, _ := o.book.table().Home(o.cfg.Hold.Manager)
@@ -124,6 +124,33 @@ func (o *office) newNotices() *notice.Notifier {
 		opt.Smarthost = o.cfg.Smarthost.Host
 	}
 	return notice.New(opt)
+}
+
+// callFor places a call that somebody of the office asks for by mail, if he may.
+func (o *office) callFor(place string) bool {
+	u, known := o.book.table().Owner(place)
+	if !known || !u.MayCall {
+		return false
+	}
+	select {
+	case o.asked <- u.Name:
+	default: // one is asked for already
+	}
+	return true
+}
+
+// callWhenAsked places the calls that are asked for by mail.
+func (o *office) callWhenAsked(ctx context.Context) error {
+	for {
+		select {
+		case name := <-o.asked:
+			if _, err := o.dispatch.Connect(ctx, name+" asked for it by mail"); err != nil && ctx.Err() == nil {
+				o.log.Warn("a call that was asked for by mail", "by", name, "err", session.Explain(err))
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // hold enters a message that stays at the provider, and tells those whom it is for.

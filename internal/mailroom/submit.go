@@ -25,6 +25,9 @@ func (m *Mailroom) Resolve(user, from, rcpt string) ([]queue.Recipient, error) {
 		return recipients([]string{deskPrefix + errand}), nil
 	}
 	targets := m.table().Expand(rcpt)
+	if m.atGateway(rcpt) && len(targets) == 1 && targets[0].Addr == rcpt {
+		targets = nil // it would go out and come back
+	}
 	if len(targets) == 0 {
 		return m.refuse(user, from, rcpt, queue.Local, &smtp.SMTPError{
 			Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1},
@@ -67,11 +70,17 @@ func replyLine(e *smtp.SMTPError) string {
 
 // errand tells whether an address is the desk's.
 func (m *Mailroom) errand(rcpt string) (string, bool) {
-	local, domain, ok := strings.Cut(rcpt, "@")
-	if !ok || m.opt.Desk == nil || !strings.EqualFold(strings.TrimRight(domain, "."), m.opt.Hostname) {
+	local, _, _ := strings.Cut(rcpt, "@")
+	if m.opt.Desk == nil || !m.atGateway(rcpt) {
 		return "", false
 	}
 	return m.opt.Desk(local)
+}
+
+// atGateway tells whether an address is at this host itself.
+func (m *Mailroom) atGateway(rcpt string) bool {
+	_, domain, _ := strings.Cut(rcpt, "@")
+	return strings.EqualFold(strings.TrimRight(domain, "."), m.opt.Hostname)
 }
 
 // Submit keeps a message that staff hand in, with what the rules, the sender's rights, and sizes and quotas make of its

@@ -44,7 +44,8 @@ func TestResolve(t *testing.T) {
 		{"", "ann@office.example", "x@far.example", "remote:x@far.example"},
 		{"", "ann@office.example", "all@office.example", "local:ann local:bob remote:friend@far.example"},
 		{"", "ann@office.example", "release+7@gate.office.example", "local:outpost:release+7"},
-		{"", "ann@office.example", "other@gate.office.example", "remote:other@gate.office.example"},
+		{"", "ann@office.example", "other@gate.office.example", "local:other@gate.office.example(failed)"},
+		{"", "ann@office.example", "postmaster@gate.office.example", "local:unrouted"},
 		// Who can be told by mail is; who can't hears it at once.
 		{"", "ann@office.example", "nobody@office.example", "local:nobody@office.example(failed)"},
 		{"ann", "x@shop.example", "nobody@office.example", "local:nobody@office.example(failed)"},

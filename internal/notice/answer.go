@@ -2,6 +2,7 @@ package notice
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,10 +18,17 @@ const releasePrefix = "release+"
 
 func (n *Notifier) releaseAddress(id string) string { return releasePrefix + id + "@" + n.opt.Hostname }
 
+// callErrand asks for a call.
+const callErrand = "call"
+
 // Desk says what a local part at this gateway's own host name stands for: an errand that Answer
 // does. ok is false for any other.
 func Desk(local string) (errand string, ok bool) {
-	id, ok := strings.CutPrefix(strings.ToLower(local), releasePrefix)
+	local = strings.ToLower(local)
+	if local == callErrand {
+		return local, true
+	}
+	id, ok := strings.CutPrefix(local, releasePrefix)
 	return releasePrefix + id, ok && id != ""
 }
 
@@ -30,6 +38,9 @@ var ErrNotYours = errors.New("somebody else decides on this message")
 // Answer does an errand that came by mail, and writes back what came of it. by is the
 // place of who asks. An error is to be tried again.
 func (n *Notifier) Answer(ctx context.Context, errand, by string) error {
+	if errand == callErrand {
+		return n.reply(ctx, by, "Re: a call", n.call(by)+"\n")
+	}
 	id := strings.TrimPrefix(errand, releasePrefix)
 	what, err := n.Release(ctx, id, by)
 	text := ""
@@ -43,9 +54,24 @@ func (n *Notifier) Answer(ctx context.Context, errand, by string) error {
 	default:
 		return err
 	}
-	note := letter{host: n.opt.Hostname, to: n.opt.Address(by), id: "answer." + id, at: n.opt.Now(), subject: "Re: held message " + id, text: text}
-	_, err = n.opt.Queue.Add(ctx, queue.Message{Origin: queue.Notice, To: []queue.Recipient{local(by)}}, note.reader())
+	return n.reply(ctx, by, "Re: held message "+id, text)
+}
+
+// reply writes back to who asked.
+func (n *Notifier) reply(ctx context.Context, to, subject, text string) error {
+	note := letter{
+		host: n.opt.Hostname, to: n.opt.Address(to), id: "answer." + strings.ToLower(rand.Text()[:12]), at: n.opt.Now(), subject: subject, text: text,
+	}
+	_, err := n.opt.Queue.Add(ctx, queue.Message{Origin: queue.Notice, To: []queue.Recipient{local(to)}}, note.reader())
 	return err
+}
+
+// call asks for a call and says what comes of it.
+func (n *Notifier) call(by string) string {
+	if n.opt.Call == nil || !n.opt.Call(by) {
+		return "No call was placed: the manager of this office has not given you the right to ask for one.\nYour mail goes with the next call."
+	}
+	return "A call is placed now, or goes on already."
 }
 
 // Release lets a held message go, whether it is held here or at the provider, and says what that means. by is

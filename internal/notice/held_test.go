@@ -53,6 +53,36 @@ func TestHeldHere(t *testing.T) {
 	contains(t, strings.Join(answers, ""), "ann: Message "+string(m.ID)+" was not let go", "cleo: The message goes on its way", "cleo: No message "+string(m.ID))
 }
 
+// Who may ask for a call by mail gets one; the others are told that they may not.
+func TestAskForCall(t *testing.T) {
+	var called []string
+	d := newDesk(t, func(o *Options) {
+		o.Call = func(place string) bool { called = append(called, place); return place == "ann" }
+	})
+	errand, ok := Desk("Call")
+	if !ok {
+		t.Fatal("there is no such errand")
+	}
+	for _, by := range []string{"ann", "ben"} {
+		if err := d.Answer(t.Context(), errand, by); err != nil {
+			t.Fatal(err)
+		}
+	}
+	notices := d.notices()
+	if len(called) != 2 || len(notices) != 2 {
+		t.Fatalf("%q, %d answers", called, len(notices))
+	}
+	for i, want := range []string{"A call is placed", "has not given you the right"} {
+		_, text := d.plain(notices[i])
+		contains(t, text, want)
+	}
+	for _, other := range []string{"release", "release+", "caller", "outpost", ""} {
+		if _, ok := Desk(other); ok {
+			t.Errorf("%q is an errand", other)
+		}
+	}
+}
+
 // Refused by the manager, it comes back with the reason.
 func TestRefusedHere(t *testing.T) {
 	d := newDesk(t, nil)

@@ -32,7 +32,7 @@ const (
 	again = time.Minute
 )
 
-// Options are who is told, and when. All but the durations must be set.
+// Options are who is told, and when. The first five must be set.
 type Options struct {
 	Queue *queue.Queue
 	// Hostname is in the addresses of notices: outpost@Hostname.
@@ -55,6 +55,8 @@ type Options struct {
 	// GiveUp: it waits for ever.
 	GiveUp      time.Duration
 	GiveUpCalls int
+	// Call places a call for somebody in the office, without waiting for it; false if he may not ask for one. nil: nobody may.
+	Call func(place string) bool
 	// Now is the time; nil: time.Now.
 	Now func() time.Time
 	// Log gets a line for each notice. nil: discarded.

@@ -12,6 +12,16 @@ func (t *Table) Outside(addr string) (identity string, ok bool) {
 	return u.Identity, ok && u.Identity != ""
 }
 
+// Owner gives the user whose mailbox a place is.
+func (t *Table) Owner(place string) (User, bool) {
+	for _, u := range t.opt.Users {
+		if home, ok := t.Home(u.Name); ok && home.String() == place {
+			return u, true
+		}
+	}
+	return User{}, false
+}
+
 // Identities says that somebody has one, so that mail looks different outside.
 func (t *Table) Identities() bool {
 	for _, u := range t.opt.Users {
