@@ -180,19 +180,16 @@ func (o *office) boxes() ([]session.Box, error) {
 		if err != nil {
 			return nil, err
 		}
-		box := session.Box{
+		boxes = append(boxes, session.Box{
 			Name: b.Name, Account: b.User + "@" + b.Host, Address: address(b.Server),
 			HoldAbove: func(now time.Time) int64 { return o.cfg.HoldIn(b, now) }, HoldExpire: o.cfg.HoldExpire(b),
+			KeepUnread: b.Leave == config.LeaveRead,
 			POP3: pop3.Options{
 				TLS: pop3.TLSMode(b.TLS), TLSConfig: trust, User: b.User, Password: b.Password, AllowPlainAuth: b.AllowPlain,
 				LeaveDays: leaveDays(b), MaxBytes: b.MaxMessageBytes, Timeout: b.Patience(), Preview: o.cfg.Hold.NoteLines,
 				Mechanism: mechanisms[b.Auth], Token: tokens(b.TokenCommand),
 			},
-		}
-		if b.Leave == config.LeaveRead {
-			box.Unread = o.mailroom.Unread
-		}
-		boxes = append(boxes, box)
+		})
 	}
 	return boxes, nil
 }

@@ -24,6 +24,9 @@ const (
 func (n *Notifier) eventOf(m *queue.Message, r *queue.Recipient, now time.Time) event {
 	switch r.State {
 	case queue.Failed:
+		if m.Origin == queue.Collected && r.Where == queue.Local {
+			return nothing // the only copy: it stays where a person sees it
+		}
 		if r.Wants("FAILURE") {
 			return failed
 		}

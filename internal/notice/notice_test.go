@@ -206,6 +206,18 @@ func TestWhom(t *testing.T) {
 	}
 }
 
+// Collected mail that no mailbox takes stays in the queue: it is the only copy.
+func TestCollectedIsKept(t *testing.T) {
+	d := newDesk(t, nil)
+	m := d.addMessage(queue.Message{Origin: queue.Collected, To: []queue.Recipient{{Addr: "exchange:post@x", Where: queue.Local, State: queue.Failed, Reply: "550 no"}}})
+	if notices := d.tell(); len(notices) != 0 {
+		t.Errorf("%+v", notices)
+	}
+	if row, err := d.q.Get(m.ID); err != nil || row.To[0].State != queue.Failed {
+		t.Errorf("%+v, %v", row, err)
+	}
+}
+
 // RFC 3461 §4.1: what the sender wants to know.
 func TestNotify(t *testing.T) {
 	for notify, want := range map[string]string{

@@ -11,6 +11,7 @@ import (
 
 	"outpost/internal/pop3"
 	"outpost/queue"
+	"outpost/spool"
 )
 
 const (
@@ -36,8 +37,9 @@ type call struct {
 	route  Route
 	memory *memory
 	gauge  *gauge
-	window *pop3.Window  // what may be asked for of all boxes
-	saving chan struct{} // a place for each message on its way to the disk
+	window *pop3.Window      // what may be asked for of all boxes
+	saving chan struct{}     // a place for each message on its way to the disk
+	unread map[spool.ID]bool // messages that stay in boxes with KeepUnread
 
 	upErr   error // why no carrier or no PPP
 	cutErr  error // why a call that was up ended before its work did
@@ -90,6 +92,7 @@ func (c *call) dial(ctx context.Context, address string) (net.Conn, error) {
 
 // run is the call. It returns when the line is down or cannot be brought down.
 func (c *call) run(ctx context.Context) queue.Call {
+	c.lookForUnread()
 	working, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	guarded := make(chan struct{})

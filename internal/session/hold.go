@@ -84,29 +84,53 @@ func (b *boxStore) prepare(opt *pop3.Options) error {
 		expired := b.box.HoldExpire > 0 && now.Sub(h.Since) >= b.box.HoldExpire
 		opt.Drop[h.UIDL] = h.Released.IsZero() && (expired || !h.Dropped.IsZero())
 	}
-	if b.box.Unread == nil {
-		return nil
+	if b.box.KeepUnread {
+		opt.Keep, err = b.unread()
 	}
-	seen, err := q.Seen(b.box.Account)
+	return err
+}
+
+// unread says which messages of the box stay there because nobody has read them here. What is collected in this session has
+// not been read either.
+func (b *boxStore) unread() (func(identity string, _ pop3.Seen) bool, error) {
+	seen, err := b.call.s.opt.Queue.Seen(b.box.Account)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return func(identity string, _ pop3.Seen) bool {
+		s, known := seen[identity]
+		return !known || s.ID != "" && b.call.unread[s.ID]
+	}, nil
+}
+
+// lookForUnread finds out what stays in boxes with KeepUnread, which takes a while where there are many messages.
+func (c *call) lookForUnread() {
 	ids := make(map[spool.ID]bool)
-	for _, s := range seen {
-		ids[s.ID] = true
+	keeps := false
+	for _, box := range c.s.opt.Boxes {
+		if !box.KeepUnread {
+			continue
+		}
+		keeps = true
+		seen, err := c.s.opt.Queue.Seen(box.Account)
+		if err != nil {
+			c.problem("box "+box.Name, err)
+			continue
+		}
+		for _, s := range seen {
+			ids[s.ID] = true
+		}
 	}
-	unread, err := b.box.Unread(ids)
+	if !keeps {
+		return
+	}
+	unread, err := c.s.opt.Unread(ids)
 	if err != nil {
-		// They stay one call longer: that costs nothing, and deleting could.
-		b.call.problem("box "+b.box.Name, fmt.Errorf("which messages were read here can't be told, so all stay at the provider: %w", err))
+		// They stay a call longer: that costs nothing, and deleting could.
+		c.problem("mailboxes", fmt.Errorf("which messages were read can't be told, so all stay at the provider: %w", err))
 		unread = ids
 	}
-	// What is collected in this session has not been read either: it isn't in seen.
-	opt.Keep = func(identity string, _ pop3.Seen) bool {
-		s, known := seen[identity]
-		return !known || unread[s.ID]
-	}
-	return nil
+	c.unread = unread
 }
 
 // renumbered says that a message is held already, under a UIDL that the provider has changed, and notes the new one. Two copies

@@ -96,6 +96,9 @@ type Options struct {
 	Sort func(box string, body io.ReadSeeker, size int64) (m queue.Message, discard string, err error)
 	// Hold enters a message that stays at the provider, durably, and has those told whom it is for. nil: no message is held.
 	Hold func(context.Context, Held) error
+	// Unread says which of some messages nobody has read here yet. It is called before the line is up. It must be set if a box
+	// has KeepUnread.
+	Unread func(ids map[spool.ID]bool) (map[spool.ID]bool, error)
 	// Outward says how a message looks outside; body may be read, and is at its beginning. nil: as it is kept.
 	Outward func(m queue.Message, body io.Reader) (Outward, error)
 	// OnEvent is told each step as it happens, from several goroutines but one
@@ -140,8 +143,8 @@ type Box struct {
 	HoldAbove func(now time.Time) int64
 	// HoldExpire is how long a held message waits for a decision before it is deleted at the provider; 0: for ever.
 	HoldExpire time.Duration
-	// Unread says which messages nobody has read yet here: those stay on the server. nil: POP3.LeaveDays says what stays.
-	Unread func(ids map[spool.ID]bool) (map[spool.ID]bool, error)
+	// KeepUnread leaves on the server what nobody has read here yet, by Options.Unread. False: POP3.LeaveDays says what stays.
+	KeepUnread bool
 }
 
 // Outward is how a message looks outside the office.
