@@ -98,7 +98,7 @@ func routeOptions(cfg *config.Config, people []config.User) route.Options {
 		box := route.Box{Name: b.Name, To: b.DeliverTo}
 		if c := b.CatchAll; c != nil {
 			box.CatchAll = &route.CatchAll{
-				Domains: c.Domains, Headers: c.Headers, Prefix: c.Prefix, ToCc: c.ToCc, Server: c.Server, Unknown: c.Unknown,
+				Domains: c.Domains, Headers: c.Headers, Prefix: c.Prefix, Ignore: c.Ignore, ToCc: c.ToCc, Server: c.Server, Unknown: c.Unknown,
 			}
 		}
 		opt.Boxes = append(opt.Boxes, box)
