@@ -41,8 +41,7 @@ func userAddCommand() *cobra.Command {
 		Short: "Add somebody, with a mailbox and a password",
 		Long: `Asks for a password, without showing it, or reads it from standard input. NAME is
 what to sign in with, and has the address NAME@ each of office.domains; no
-[[user]] is needed. A daemon that runs makes the mailbox known when it is started
-again.`,
+[[user]] is needed. A daemon that runs has the mailbox from the next message on.`,
 		Example: `  outpost user add carol
   echo secret | outpost user add carol`,
 		Args: cobra.ExactArgs(1),

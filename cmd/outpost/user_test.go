@@ -46,6 +46,9 @@ func TestUserCommandsReachTheDoor(t *testing.T) {
 	}
 	signsIn("carol", "secret", false)
 	do("secret", "add", "carol")
+	if places, _ := r.office.book.table().Address("carol@clinic.example"); len(places) != 1 || places[0] != "carol" {
+		t.Errorf("mail to carol goes to %v", places)
+	}
 	signsIn("carol", "secret", true)
 	do("other", "passwd", "carol")
 	signsIn("carol", "secret", false)
