@@ -62,6 +62,10 @@ func describe(e session.Event) string {
 		return fmt.Sprintf("to %s: %s", e.To, e.Text)
 	case session.Collected:
 		return fmt.Sprintf("from box %s, %s", e.Box, size(e.Bytes))
+	case session.Discarded:
+		return fmt.Sprintf("from box %s, %s, by %s", e.Box, size(e.Bytes), e.Text)
+	case session.HeldBack:
+		return fmt.Sprintf("%s in box %s; outpost held release %s lets it come", size(e.Bytes), e.Box, e.Text)
 	case session.BoxDone:
 		return e.Box + ": " + e.Text
 	case session.Problem, session.Alarm, session.Ended, session.Progress:

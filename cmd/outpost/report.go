@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -34,6 +35,7 @@ func printCall(w io.Writer, c queue.Call) {
 
 	fmt.Fprintf(w, "\n%d messages sent (%s), %d collected (%s), %d deleted at the provider\n",
 		c.Sent, size(c.SentBytes), c.Collected, size(c.CollectedBytes), c.Deleted)
+	printSorted(w, c)
 	switch {
 	case c.Ended.IsZero():
 		fmt.Fprintln(w, "the call has not ended, or was cut off with the computer")
@@ -52,6 +54,19 @@ func printCall(w io.Writer, c queue.Call) {
 	}
 	for _, p := range c.Problems {
 		fmt.Fprintln(w, "problem:", p)
+	}
+}
+
+// printSorted says what of the collected went another way than into a mailbox.
+func printSorted(w io.Writer, c queue.Call) {
+	if c.Copies > 0 {
+		fmt.Fprintf(w, "%d were copies of mail that everybody had from another box\n", c.Copies)
+	}
+	for _, rule := range slices.Sorted(maps.Keys(c.Discarded)) {
+		fmt.Fprintf(w, "%d discarded by rule %q\n", c.Discarded[rule], rule)
+	}
+	if c.Held > 0 {
+		fmt.Fprintf(w, "%d too big to come unasked; see: outpost held\n", c.Held)
 	}
 }
 
