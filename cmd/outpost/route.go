@@ -183,16 +183,20 @@ func decideOffice(table *route.Table, in route.Incoming, to []string, w io.Write
 	if len(to) == 0 {
 		to = append(in.Header.Addresses("To"), in.Header.Addresses("Cc")...)
 	}
+	sender, _ := table.Sender("", in.From)
 	for _, addr := range to {
 		targets := table.Expand(addr)
 		if len(targets) == 0 {
 			fmt.Fprintf(w, "now:      %s: there is nobody with this address in the office; the sender is told\n", addr)
 		}
 		for _, t := range targets {
-			if t.Place != "" {
+			switch {
+			case t.Place != "":
 				fmt.Fprintf(w, "now:      %s is %s\n", addr, t.Place)
 				in.To = append(in.To, t.Place)
-			} else {
+			case sender.Internal:
+				fmt.Fprintf(w, "now:      %s is outside: %s may send within the office only, and is told\n", t.Addr, sender.Name)
+			default:
 				fmt.Fprintf(w, "now:      %s is outside: it waits for the next call\n", t.Addr)
 			}
 		}
