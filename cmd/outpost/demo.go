@@ -18,6 +18,7 @@ import (
 	"outpost/internal/config"
 	"outpost/internal/control"
 	"outpost/internal/isp"
+	"outpost/internal/users"
 	"outpost/modem"
 	"outpost/modem/modemtest"
 )
@@ -118,11 +119,14 @@ func (d *demo) build() (err error) {
 		return err
 	}
 	file := filepath.Join(d.dir, "outpost.toml")
-	listen := "127.0.0.1:0"
+	listen, imap := "127.0.0.1:0", ""
 	if d.stay {
-		listen = "127.0.0.1:2525"
+		listen, imap = "127.0.0.1:2525", `"127.0.0.1:1143"`
+		if err := d.admit("ann", "ben", "chloe"); err != nil {
+			return err
+		}
 	}
-	if err := os.WriteFile(file, []byte(d.preset.configuration(listen, d.provider)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(d.preset.configuration(listen, imap, d.provider)), 0o600); err != nil {
 		return err
 	}
 	if d.cfg, err = config.Load(file); err != nil {
@@ -134,6 +138,24 @@ func (d *demo) build() (err error) {
 		port: func(modem.PortOptions) (serial.Port, error) { return d.modem.Port(), nil },
 	})
 	return err
+}
+
+// admit lets people sign in, as outpost user passwd does.
+func (d *demo) admit(names ...string) error {
+	data := filepath.Join(d.dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		return err
+	}
+	hash, err := users.Hash(demoPassword)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := users.Open(filepath.Join(data, "users")).Add(name, hash); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // day is what happens from morning to the evening's call.
@@ -187,15 +209,17 @@ func (d *demo) remain(ctx context.Context) {
 	fmt.Fprintf(d.out, `
 Everything stays up. In your mail program set
 
-  outgoing server   127.0.0.1, port %s, no encryption, no password
-  your address      ann@%s
+  your address      ann@%[2]s (or ben, chloe)
+  incoming (IMAP)   127.0.0.1, port 1143, STARTTLS, name ann, password %[4]s
+  outgoing (SMTP)   127.0.0.1, port %[1]s, no encryption, no password
 
-and write to anybody. Mail folders (Maildir): %s
+and write to anybody; to nobody@%[2]s, to see what a sender is told; to
+call@gateway.%[2]s, to have a call placed. Mailboxes (Maildir): %[3]s
 The provider's boxes get no new mail by themselves; this demo adds a letter to
 box ann before each call.
 
 Press Enter to place a call, Ctrl-C or end of input to leave.
-`, d.smtp[strings.LastIndexByte(d.smtp, ':')+1:], officeDomain, filepath.Join(d.cfg.Storage.Dir, "mail"))
+`, d.smtp[strings.LastIndexByte(d.smtp, ':')+1:], officeDomain, filepath.Join(d.cfg.Storage.Dir, "mail"), demoPassword)
 	enter := make(chan bool)
 	go func() {
 		defer close(enter)

@@ -134,8 +134,9 @@ func (p preset) provider(s story, log *slog.Logger) (*isp.Provider, error) {
 	})
 }
 
-// configuration is the office's configuration file.
-func (p preset) configuration(listen string, provider *isp.Provider) string {
+// configuration is the office's configuration file. imap is where mailboxes are served, in
+// quotes; "": nowhere.
+func (p preset) configuration(listen, imap string, provider *isp.Provider) string {
 	var b strings.Builder
 	security := `tls = "implicit"` + "\n" + `ca_file = "provider-ca.pem"` + "\n"
 	if p.tls == isp.TLSNone {
@@ -150,7 +151,7 @@ dir = "data"
 [smtp]
 listen = [%[2]q]
 [imap]
-listen = []
+listen = [%[6]s]
 [[user]]
 name = "ann"
 addresses = ["ann@%[1]s", "director@%[1]s"]
@@ -165,7 +166,7 @@ host = %[3]q
 user = "clinic"
 password = %[4]q
 %[5]s
-`, officeDomain, listen, provider.SMTPHost(), demoPassword, security)
+`, officeDomain, listen, provider.SMTPHost(), demoPassword, security, imap)
 	for _, box := range []struct{ name, users string }{{"ann", `"ann"`}, {"ben", `"ben"`}, {"office", `"ann", "chloe"`}} {
 		fmt.Fprintf(&b, "[[box]]\nname = %q\nhost = %q\nuser = %q\npassword = %q\ndeliver_to = [%s]\n%s",
 			box.name, provider.POPHost(), box.name, demoPassword, box.users, security)
