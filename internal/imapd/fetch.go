@@ -305,7 +305,7 @@ func writeOctets(r *imapserver.FetchResponseWriter, section *imap.FetchItemBodyS
 // writeSection streams a section from the file.
 func (s *session) writeSection(r *imapserver.FetchResponseWriter, section *imap.FetchItemBodySection, msg *message) error {
 	from, to, header := s.body.section(section)
-	if len(section.HeaderFields) > 0 || len(section.HeaderFieldsNot) > 0 {
+	if header != nil && (len(section.HeaderFields) > 0 || len(section.HeaderFieldsNot) > 0) {
 		return writeOctets(r, section, headerSection(header, section))
 	}
 	cutFrom, cutTo := within(section.Partial, to-from)

@@ -57,8 +57,8 @@ func first(header []byte, name string) string {
 	return ""
 }
 
-// filter leaves of a header those fields that are named, or those that aren't, and ends it
-// with an empty line.
+// filter leaves of a header those fields that are named, or those that aren't. An empty line
+// ends it; but where all fields but some are asked for only if there is one (as with Dovecot).
 func filter(header []byte, names []string, not bool) []byte {
 	var out []byte
 	for n, field := range fields(header) {
@@ -73,7 +73,10 @@ func filter(header []byte, names []string, not bool) []byte {
 			}
 		}
 	}
-	return append(out, "\r\n"...)
+	if !not || bytes.HasSuffix(header, []byte("\n\r\n")) || string(header) == "\r\n" {
+		out = append(out, "\r\n"...)
+	}
+	return out
 }
 
 // mediaType reads Content-Type. What makes no sense is of the default type, which a

@@ -216,25 +216,20 @@ func (s *scanner) finish() *part {
 }
 
 // find is the part that a section's numbers name (RFC 3501 §6.4.5), nil if there is none.
-// The numbers within a message/rfc822 are those of the message in it.
+// The numbers within a message/rfc822 are those of the message in it. A part
+// that has none is its own part 1, as it is with Dovecot.
 func (p *part) find(numbers []int) *part {
 	at := p
-	inMessage := true // the numbers that follow are those of a message's body
-	for _, n := range numbers {
-		if !inMessage {
-			if at.inner != nil {
-				at = at.inner
-			} else if !at.multipart() {
-				return nil
-			}
+	for i, n := range numbers {
+		if i > 0 && at.inner != nil {
+			at = at.inner
 		}
 		switch {
 		case at.multipart() && n >= 1 && n <= len(at.children):
 			at = at.children[n-1]
-		case at.multipart() || n != 1:
+		case at.multipart() || n != 1 || i > 0 && at == p:
 			return nil
 		}
-		inMessage = false
 	}
 	return at
 }

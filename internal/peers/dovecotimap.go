@@ -62,24 +62,25 @@ func OpenDovecotIMAP(t testing.TB, root string) *DovecotIMAP {
 	cmd := command(t, "imap", "-c", conf)
 	cmd.Env = []string{"USER=" + mail.Username, "HOME=" + d.dir, "MAIL=maildir:" + root}
 	runAs(cmd, d.uid, d.gid)
-	// Pipes of Go's own: the process gets the end that it reads from, not a file that
-	// start would take for a terminal.
-	stdin, in := io.Pipe()
-	out, stdout := io.Pipe()
-	cmd.Stdin, cmd.Stdout = stdin, stdout
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, stdout, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	log, err := os.Create(filepath.Join(d.dir, "errors"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd.Stderr = log
+	cmd.Stdout, cmd.Stderr = stdout, log
 	i := &DovecotIMAP{t: t, in: in, out: bufio.NewReader(out), files: d, root: root}
 	i.Adopt()
+	t.Cleanup(func() { _ = out.Close() })
 	i.p = start(t, cmd, filepath.Join(d.dir, "errors"))
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = out.Close()
-	})
+	_ = stdout.Close() // The process has it; its end is the end of what we read.
 	if greeting := i.line(); !strings.HasPrefix(greeting, "* PREAUTH") {
 		t.Fatalf("Dovecot's IMAP server says %q", greeting)
 	}

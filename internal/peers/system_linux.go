@@ -18,12 +18,21 @@ func ownSession(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setsid = true
-	_, stream := cmd.Stdin.(*os.File)
-	cmd.SysProcAttr.Setctty = stream // a serial line: its hang-up is to be felt
+	cmd.SysProcAttr.Setctty = isLine(cmd.Stdin) // its hang-up is to be felt
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
 	// The leader's orphans become children of the test, which can wait for them
 	// then (prctl(2)). Without it endGroup is right but for the waiting.
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+}
+
+// isLine tells whether a process reads from a serial line, or what pretends to be one.
+func isLine(stdin any) bool {
+	f, ok := stdin.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 // runAs makes a command, not yet started, run as another user, if this is root.
