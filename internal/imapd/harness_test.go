@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,14 +28,53 @@ type rig struct {
 	t          testing.TB
 	opt        Options
 	srv        *Server
-	plain, tls string // addresses
+	piped      bool // in a bubble of synctest: over pipes, not sockets
+	plain, tls func() (net.Conn, error)
 	served     chan error
 	n          int // deliveries
 }
 
+// pipes is a listener without a network.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipes) dial() (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case p.conns <- far:
+		return near, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
 func newRig(t testing.TB, change func(*Options)) *rig {
 	t.Helper()
-	r := &rig{t: t, opt: Options{
+	return startRig(t, false, change)
+}
+
+func startRig(t testing.TB, piped bool, change func(*Options)) *rig {
+	t.Helper()
+	r := &rig{t: t, piped: piped, opt: Options{
 		MailDir: t.TempDir(), Hostname: "gate.office.example", TLS: testTLS(t),
 		Authenticate: func(user, password string) (string, bool) {
 			return user, user == "ann" && password == "nna" || user == "bob" && password == "bob"
@@ -67,14 +107,20 @@ func (r *rig) start() {
 	r.t.Helper()
 	r.srv, r.served = New(r.opt), make(chan error, 2)
 	for _, l := range []struct {
-		address *string
-		serve   func(net.Listener) error
+		dial  *func() (net.Conn, error)
+		serve func(net.Listener) error
 	}{{&r.plain, r.srv.Serve}, {&r.tls, r.srv.ServeTLS}} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			r.t.Fatal(err)
+		var listener net.Listener
+		if r.piped {
+			p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+			*l.dial, listener = p.dial, p
+		} else {
+			tcp, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			*l.dial, listener = func() (net.Conn, error) { return net.Dial("tcp", tcp.Addr().String()) }, tcp
 		}
-		*l.address = listener.Addr().String()
 		go func() { r.served <- l.serve(listener) }()
 	}
 }
@@ -122,14 +168,27 @@ type client struct {
 
 func (r *rig) dial() *client {
 	r.t.Helper()
-	conn, err := tls.Dial("tcp", r.tls, &tls.Config{InsecureSkipVerify: true})
+	conn, err := r.tls()
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	r.t.Cleanup(func() { conn.Close() })
 	c := &client{t: r.t, conn: conn}
 	c.line()
 	return c
+}
+
+// dialPlain is a client before STARTTLS; greeted tells what he was greeted with.
+func (r *rig) dialPlain() (c *client, greeted string) {
+	r.t.Helper()
+	conn, err := r.plain()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { conn.Close() })
+	c = &client{t: r.t, conn: conn}
+	return c, c.line()
 }
 
 // login is a client who is in.
@@ -183,7 +242,7 @@ func (c *client) octets(n int) string {
 
 func (c *client) more() {
 	c.t.Helper()
-	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = c.conn.SetReadDeadline(time.Now().Add(c.patience()))
 	b := make([]byte, 64<<10)
 	n, err := c.conn.Read(b)
 	c.buf = append(c.buf, b[:n]...)
@@ -191,6 +250,9 @@ func (c *client) more() {
 		c.t.Fatalf("the connection ended: %v; last %q", err, c.buf)
 	}
 }
+
+// patience is long: in a bubble time passes by itself, and elsewhere the test has a limit.
+func (c *client) patience() time.Duration { return time.Hour }
 
 func (c *client) send(text string) {
 	c.t.Helper()

@@ -14,9 +14,10 @@ import (
 const wireBuffer = 32 << 10
 
 // wire is the connection that the library sees, above TLS. It gathers small writes,
-// takes time-outs for one silence each, says BYE, and puts right three things that the
+// takes time-outs for one silence each, says BYE, and puts right four things that the
 // library has no way to say:
 //
+//   - LITERAL- is not offered where LITERAL+ is (RFC 7888 §4);
 //   - the greeting after STARTTLS, which a client doesn't expect, is left out;
 //   - a mailbox that its user may only read is selected READ-ONLY (RFC 3501 §6.3.1);
 //   - a client whose APPEND is too large for the library is sent away, for what would be
@@ -36,6 +37,8 @@ type wire struct {
 var (
 	selected     = []byte("OK [READ-WRITE] SELECT completed\r\n")
 	selectedOnly = []byte("OK [READ-ONLY] SELECT completed\r\n")
+	literalPlus  = []byte(" LITERAL+ ")
+	literalMinus = []byte(" LITERAL-")
 	tooBig       = []byte(" NO [TOOBIG] Literals are limited to ")
 )
 
@@ -91,6 +94,8 @@ func (w *wire) Write(p []byte) (int, error) {
 	case w.readOnly && bytes.HasSuffix(p, selected):
 		w.readOnly = false
 		p = append(bytes.TrimSuffix(bytes.Clone(p), selected), selectedOnly...)
+	case bytes.Contains(p, literalPlus) && w.conn.idle():
+		p = bytes.Replace(p, literalMinus, nil, 1)
 	case bytes.Contains(p, tooBig) && w.conn.idle():
 		w.conn.hangUp("The message is too big")
 	}
