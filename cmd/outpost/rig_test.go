@@ -37,6 +37,7 @@ type rig struct {
 	modem    *modemtest.Modem
 	office   *office
 	address  string // where mail is handed in
+	imap     string // where it is read; "": nowhere
 	running  context.CancelFunc
 	done     chan error
 	log      *bytes.Buffer
@@ -167,6 +168,9 @@ func (r *rig) open(text string) *rig {
 		r.t.Fatal(err)
 	}
 	r.address = d.plain[0].Addr().String()
+	if len(d.imap) > 0 {
+		r.imap = d.imap[0].Addr().String()
+	}
 	r.running, r.done = cancel, make(chan error, 1)
 	go func() { r.done <- r.office.run(ctx, d) }()
 	return r
