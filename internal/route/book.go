@@ -87,6 +87,10 @@ func (t *Table) readAddresses(f *faults) {
 		}
 		t.readAddressesOf(f, isList, l.Name, list)
 	}
+	// What goes out in the office's name needs an address that can be answered.
+	if t.primary[t.opt.Unplaced] == "" && len(t.written) > 0 {
+		t.primary[t.opt.Unplaced] = "postmaster@" + t.written[0]
+	}
 }
 
 // readAddressesOf enters somebody's addresses. The first one is his primary.

@@ -186,7 +186,8 @@ func (t *Table) Mailboxes() []string {
 }
 
 // Primary gives somebody's first address, as it is written in the options; "": he has none,
-// or there is no such user, folder or list.
+// or there is no such user, folder or list. Where what can't be placed goes is the
+// postmaster's, if it has no address else.
 func (t *Table) Primary(name string) string { return t.primary[name] }
 
 // Unplaced is the place for what can't be placed, and for the postmaster's mail.

@@ -139,6 +139,9 @@ func TestBook(t *testing.T) {
 	if got := tab.Primary("ann"); got != "ann@clinic.example" {
 		t.Errorf("ann's primary: %q", got)
 	}
+	if got := tab.Primary("unrouted"); got != "postmaster@clinic.example" {
+		t.Errorf("the primary of what can't be placed: %q", got)
+	}
 	news, ok := tab.Folder("news")
 	if !ok || !news.MayRead("bob") || news.MayWrite("bob") || !news.MayWrite("ann") {
 		t.Errorf("news: %+v %v", news, ok)
