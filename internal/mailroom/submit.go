@@ -150,13 +150,14 @@ func forwards(d route.Decision) []queue.Recipient {
 	return list
 }
 
-// holdAll holds a message for all its recipients.
+// holdAll holds a message for all its recipients but the desk: what lets a message go is not held itself, or an answer to the note
+// about a message would wait for an answer, as its subject is much the same.
 func holdAll(msg *queue.Message, rule string) {
 	if rule == "" {
 		return
 	}
 	for i := range msg.To {
-		if r := &msg.To[i]; r.State == queue.Waiting {
+		if r := &msg.To[i]; r.State == queue.Waiting && !strings.HasPrefix(r.Addr, deskPrefix) {
 			r.State, r.Reply = queue.Held, fmt.Sprintf("rule %q holds it", rule)
 		}
 	}

@@ -186,6 +186,11 @@ func TestSubmitRules(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", subject, names(m.To), err, want)
 		}
 	}
+	// An answer to the note about a held message has its subject, and gets through.
+	answer := queue.Message{From: "ann@office.example", To: to("bob", "outpost:release+1")}
+	if m, err := o.submit(answer, "Subject: Re: Held: secret\r\n\r\nx\r\n"); err != nil || names(m.To) != "local:bob(held) local:outpost:release+1" {
+		t.Errorf("an answer: %s, %v", names(m.To), err)
+	}
 	// Nobody is left: it is taken, and kept nowhere.
 	before, _ := o.q.List()
 	if _, err := o.submit(queue.Message{From: "ann@office.example", To: to("bob")}, "Subject: junk\r\n\r\nx\r\n"); err != nil {
