@@ -36,6 +36,7 @@ type rig struct {
 	provider *isp.Provider
 	modem    *modemtest.Modem
 	office   *office
+	text     string // the configuration it was opened with
 	address  string // where mail is handed in
 	imap     string // where it is read; "": nowhere
 	running  context.CancelFunc
@@ -152,6 +153,7 @@ unit_seconds = 10
 // open opens the office with a configuration and runs it.
 func (r *rig) open(text string) *rig {
 	r.t.Helper()
+	r.text = text
 	cfg, err := config.Parse(filepath.Join(r.dir, "outpost.toml"), []byte(text))
 	if err != nil {
 		r.t.Fatal(err)
