@@ -42,8 +42,9 @@ type rig struct {
 	running  context.CancelFunc
 	done     chan error
 	log      *bytes.Buffer
-	stuckDCD atomic.Bool // the cable's carrier wire is stuck high
-	portGone atomic.Bool // the modem isn't plugged in
+	stuckDCD atomic.Bool  // the cable's carrier wire is stuck high
+	portGone atomic.Bool  // the modem isn't plugged in
+	logFrom  slog.Leveler // what of the log is kept; nil: all
 }
 
 // cable is the serial cable to the modem.
@@ -158,7 +159,11 @@ func (r *rig) open(text string) *rig {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	level := r.logFrom
+	if level == nil {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: level}))
 	r.office, err = openOffice(cfg, opening{log: log, port: r.port})
 	if err != nil {
 		r.t.Fatal(err)
@@ -169,7 +174,7 @@ func (r *rig) open(text string) *rig {
 		cancel()
 		r.t.Fatal(err)
 	}
-	r.address = d.plain[0].Addr().String()
+	r.address, r.imap = d.plain[0].Addr().String(), ""
 	if len(d.imap) > 0 {
 		r.imap = d.imap[0].Addr().String()
 	}

@@ -13,7 +13,7 @@ import (
 
 func TestUnixLines(t *testing.T) {
 	for in, want := range map[string]string{
-		"": "", "a": "a", "a\r\nb\r\n": "a\nb\n", "a\nb": "a\nb", "a\rb\r": "a\rb\r", "\r\r\n": "\r\n", "\r\n\r": "\n\r",
+		"": "", "a": "a", "a\r\nb\r\n": "a\nb\n", "a\nb": "a\nb", "a\rb\r": "a\rb\r", "\r\r\n": "\r\r\n", "a\r\r\r\n\r\n": "a\r\r\r\n\n", "\r\n\r": "\n\r",
 	} {
 		var b bytes.Buffer
 		u := &unixLines{w: bufio.NewWriter(&b)}

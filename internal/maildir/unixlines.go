@@ -5,7 +5,8 @@ import "bufio"
 // unixLines writes a message as Dovecot does by default (mail_save_crlf=no), LF for
 // CRLF: half the programs that read Maildirs (mutt, notmuch, grep, Python) take CR
 // for part of the line, and nothing is lost, as IMAP sends CRLF whatever is in the
-// file. Any other CR stays.
+// file. Any other CR stays. So does the whole of a CR CR LF: less its last CR it would
+// read as CRLF, and an octet of the message were gone.
 type unixLines struct {
 	w             *bufio.Writer
 	size, virtual int64 // octets written; the same if each bare LF were CRLF
@@ -15,7 +16,7 @@ type unixLines struct {
 
 func (u *unixLines) Write(p []byte) (int, error) {
 	for i, c := range p {
-		if u.cr && c != '\n' {
+		if u.cr && (c != '\n' || u.last == '\r') {
 			if err := u.octet('\r'); err != nil {
 				return i, err
 			}

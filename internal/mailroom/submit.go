@@ -1,6 +1,7 @@
 package mailroom
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -87,7 +88,8 @@ func (m *Mailroom) atGateway(rcpt string) bool {
 // recipients. It reads body to its end; when it returns nil the message is kept, as with queue.Add, or a rule has discarded it. A *smtp.SMTPError is
 // meant for the sender.
 func (m *Mailroom) Submit(ctx context.Context, msg queue.Message, body io.Reader) (queue.Message, error) {
-	staged, err := m.opt.Queue.Stage(ctx, body)
+	look := &nulFinder{r: body}
+	staged, err := m.opt.Queue.Stage(ctx, look)
 	if err != nil {
 		return queue.Message{}, err
 	}
@@ -99,6 +101,9 @@ func (m *Mailroom) Submit(ctx context.Context, msg queue.Message, body io.Reader
 	msg.Size = staged.Size()
 	msg.To = slices.Clone(msg.To)
 	discarded := m.rule(&msg, header)
+	if look.found {
+		keepInside(&msg)
+	}
 	m.weigh(&msg)
 	if m.Home(msg.User, msg.From) == "" {
 		if err := refusal(msg); err != nil {
@@ -110,6 +115,28 @@ func (m *Mailroom) Submit(ctx context.Context, msg queue.Message, body io.Reader
 		return msg, nil
 	}
 	return staged.Add(ctx, msg)
+}
+
+// nulFinder tells whether what was read has a NUL.
+type nulFinder struct {
+	r     io.Reader
+	found bool
+}
+
+func (f *nulFinder) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	f.found = f.found || bytes.IndexByte(p[:n], 0) >= 0
+	return n, err
+}
+
+// keepInside fails the recipients outside of a message with a NUL: no mail may have one (RFC 5322 §2.2, RFC 2045 §2.8), the
+// smarthost would get it without, and who reads it would not know that something is missing.
+func keepInside(msg *queue.Message) {
+	for i := range msg.To {
+		if r := &msg.To[i]; r.Where == queue.Remote && (r.State == queue.Waiting || r.State == queue.Held) {
+			fail(r, "554 5.6.1 The message has a NUL octet, which mail to addresses outside can't have; send the file as an attachment")
+		}
+	}
 }
 
 // rule lets the office's rules change where a message goes. It returns the name of the one that discards it.

@@ -118,6 +118,9 @@ func TestStamper(t *testing.T) {
 		{"no header, no blank line", "Hello you\r\nMessage-ID: x\r\n", both + "\r\nHello you\r\nMessage-ID: x\r\n"},
 		{"begins with a continuation", " x: y\r\n\r\n", both + "\r\n x: y\r\n\r\n"},
 		{"broken in the middle", "A: b\r\noops\r\nDate: x\r\n", "A: b\r\n" + both + "\r\noops\r\nDate: x\r\n"},
+		{"from a mailbox file", "From x@y Mon Nov 23\r\nA: b\r\n\r\n", "From x@y Mon Nov 23\r\nA: b\r\n" + both + "\r\n"},
+		{"the same, quoted", ">From x@y Mon Nov 23\r\nDate: x\r\nMessage-ID: y\r\n\r\n", ">From x@y Mon Nov 23\r\nDate: x\r\nMessage-ID: y\r\n\r\n"},
+		{"not the first line of one", "A: b\r\nFrom x@y\r\n", "A: b\r\n" + both + "\r\nFrom x@y\r\n"},
 		{"8 bit name", "Ä: b\r\n\r\n", both + "\r\nÄ: b\r\n\r\n"},
 		{"long lines", "A: " + strings.Repeat("Date: x ", 100) + "\r\n\r\n" + strings.Repeat("y", 999) + "\r\n", "A: " + strings.Repeat("Date: x ", 100) + "\r\n" + both + "\r\n" + strings.Repeat("y", 999) + "\r\n"},
 	}

@@ -15,7 +15,9 @@ const maxHops = 50
 // stamper puts a Received line on top of a message and adds the fields that a
 // submission must have (RFC 6409 §8.2, §8.3) at the end of the header. It changes
 // nothing else. A line in the header that is no field ends the header, as in
-// Postfix; then a blank line is put before it, so that it isn't lost.
+// Postfix; then a blank line is put before it, so that it isn't lost. But the line
+// that begins a message in a mailbox file ("From ann@… Mon Nov 23 …") is often sent
+// along; the header begins behind it.
 type stamper struct {
 	src *bufio.Reader // CRLF lines
 	top string        // the Received line
@@ -25,6 +27,7 @@ type stamper struct {
 	started  bool
 	body     bool // the header is over
 	midLine  bool // the line began in an earlier piece
+	anyLine  bool // a line was seen
 	anyField bool // a field was seen, so a continuation may follow
 	hops     int
 }
@@ -77,7 +80,11 @@ func (s *stamper) fill() error {
 
 // line looks at the beginning of a header line.
 func (s *stamper) line(piece []byte) error {
+	first := !s.anyLine
+	s.anyLine = true
 	switch {
+	case first && bytes.HasPrefix(bytes.TrimLeft(piece, ">"), []byte("From ")):
+		return nil
 	case bytes.Equal(piece, []byte("\r\n")):
 		s.endHeader(false)
 		return nil
