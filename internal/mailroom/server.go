@@ -67,13 +67,13 @@ func (m *Mailroom) handOver(ctx context.Context, msg queue.Message, name string,
 		err = errors.New("the server said nothing of it")
 	}
 	m.opt.Log.Error("the office's mail server can't be used", "server", name, "error", err, "again_in", m.failed(serverKey(name)))
-	return append(results, failAll(unheard, &forNow{err})...)
+	return append(results, failAll(unheard, &serverError{err})...)
 }
 
-// forNow is a failure of a server, not of a recipient: whatever it is, somebody will mend it.
-type forNow struct{ error }
+// serverError is a failure of a server, not of a recipient: whatever it is, somebody will mend it.
+type serverError struct{ error }
 
-func (e *forNow) Unwrap() error { return e.error }
+func (e *serverError) Unwrap() error { return e.error }
 
 func failAll(to []queueName, err error) []result {
 	var results []result
@@ -136,7 +136,7 @@ func (m *Mailroom) hangUp(ctx context.Context) {
 
 // permanent says that a recipient was refused for good.
 func permanent(err error) bool {
-	var server *forNow
+	var server *serverError
 	var e *lmtp.Error
 	return !errors.As(err, &server) && errors.As(err, &e) && !e.Temporary
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"outpost/internal/dsn"
 	"outpost/internal/maildir"
 	"outpost/internal/route"
 	"outpost/queue"
@@ -242,11 +243,10 @@ func fail(r *queue.Recipient, format string, args ...any) {
 func refusal(msg queue.Message) error {
 	for _, r := range msg.To {
 		if r.State == queue.Failed {
-			e := &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 0, 0}, Message: r.Reply}
-			var text string
-			if _, err := fmt.Sscanf(r.Reply, "%d %d.%d.%d %s", &e.Code, &e.EnhancedCode[0], &e.EnhancedCode[1], &e.EnhancedCode[2], &text); err == nil {
-				e.Message = r.Reply[strings.Index(r.Reply, text):]
-			}
+			code, enhanced, text := dsn.Split(r.Reply)
+			e := &smtp.SMTPError{Message: text}
+			// The reply is one of ours, so it has both codes.
+			_, _ = fmt.Sscanf(code+" "+enhanced, "%d %d.%d.%d", &e.Code, &e.EnhancedCode[0], &e.EnhancedCode[1], &e.EnhancedCode[2])
 			return e
 		}
 	}

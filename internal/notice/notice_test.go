@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime/quotedprintable"
 	"net/mail"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,7 +38,7 @@ func newDesk(t *testing.T, change func(*Options)) *desk {
 			if user != "" {
 				name = user
 			}
-			if strings.Contains("ann ben cleo", name) {
+			if slices.Contains([]string{"ann", "ben", "cleo"}, name) {
 				return name
 			}
 			return ""
