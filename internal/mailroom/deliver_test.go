@@ -34,7 +34,7 @@ func TestDelivered(t *testing.T) {
 		{"collected, path unknown", queue.Message{Origin: queue.Collected, Box: "b"}, "A: b\r\n\r\n",
 			"Delivered-To: ann@gate.office.example\nA: b\n\n"},
 		{"odd octets", queue.Message{Origin: queue.Collected, Box: "b"}, "A: b\r\n\r\n\x00\xff\rx\n\r\r\nend\r",
-			"Delivered-To: ann@gate.office.example\nA: b\n\n\x00\xff\rx\n\r\nend\r"},
+			"Delivered-To: ann@gate.office.example\nA: b\n\n\x00\xff\rx\n\r\r\nend\r"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

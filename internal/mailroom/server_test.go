@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ func newExchange(t *testing.T) *exchange {
 	x := &exchange{conns: make(chan net.Conn), closing: make(chan struct{}), refused: make(map[string]*smtp.SMTPError)}
 	x.srv = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &exchangeSession{x: x}, nil }))
 	x.srv.LMTP, x.srv.Domain, x.srv.EnableSMTPUTF8 = true, "exchange", true
+	x.srv.ErrorLog = log.New(io.Discard, "", 0) // it complains of pipes that are closed
 	done := make(chan struct{})
 	go func() { _ = x.srv.Serve(x); close(done) }()
 	t.Cleanup(func() { _ = x.srv.Close(); <-done })
