@@ -36,7 +36,7 @@ func heldCommand() *cobra.Command {
 	}
 	cmd.AddCommand(
 		decideCommand("release", "Let held messages go: from the provider with the next call, from here at once or with the next call", true),
-		decideCommand("refuse", "Give held messages up: one at the provider is deleted there in the next call, one from here goes back to its sender", false))
+		decideCommand("refuse", "Give held messages up: what staff sent goes back to them, what came from outside is deleted, here or at the provider", false))
 	return cmd
 }
 

@@ -93,22 +93,37 @@ func (n *Notifier) Release(ctx context.Context, id, by string) (string, error) {
 	return fmt.Sprintf("The message %q (%s) comes with the next call.", or(h.Subject, "(no subject)"), size(h.Size)), err
 }
 
-// Refuse doesn't let a held message go: one that is held here goes back to its sender, one at the provider is deleted there
-// in the next call. Errors are as with Release.
+// Refuse doesn't let a held message go: what staff sent goes back to them, what was collected is removed, here or at the provider in the next
+// call. Errors are as with Release.
 func (n *Notifier) Refuse(ctx context.Context, id, by string) (string, error) {
 	if spool.ID(id).Valid() {
-		if by != "" && by != n.opt.Manager {
-			return "", ErrNotYours
-		}
-		return "The message goes back to its sender.", n.decideHere(ctx, spool.ID(id), func(r *queue.Recipient) {
-			r.State, r.Reply = queue.Failed, "550 5.7.1 the manager did not let it go"
-		})
+		return n.refuseHere(ctx, spool.ID(id), by)
 	}
 	if err := n.may(id, by); err != nil {
 		return "", err
 	}
 	h, err := n.opt.Queue.GiveUp(ctx, id, or(by, "gateway"))
 	return fmt.Sprintf("The message %q is deleted at the provider in the next call.", or(h.Subject, "(no subject)")), err
+}
+
+// refuseHere is for a message of the queue.
+func (n *Notifier) refuseHere(ctx context.Context, id spool.ID, by string) (string, error) {
+	if by != "" && by != n.opt.Manager {
+		return "", ErrNotYours
+	}
+	m, err := n.opt.Queue.Get(id)
+	if err != nil {
+		return "", err
+	}
+	if m.Origin == queue.Submitted {
+		return "The message goes back to its sender.", n.decideHere(ctx, id, func(r *queue.Recipient) {
+			r.State, r.Reply = queue.Failed, "550 5.7.1 the manager did not let it go"
+		})
+	}
+	n.opt.Log.Warn("held mail removed", "id", string(id), "from", m.From, "by", or(by, "gateway"), "route", m.Route)
+	return "The message is removed.", n.decideHere(ctx, id, func(r *queue.Recipient) {
+		r.State, r.Reply = queue.Returned, "removed by "+or(by, "gateway")
+	})
 }
 
 // may says whether somebody decides on a message at the provider.

@@ -125,7 +125,7 @@ func (n *Notifier) writeHeld(w io.Writer, m *queue.Message, to []queue.Recipient
 	field(&b, "Subject", head.subject)
 	field(&b, "Size", size(m.Size))
 	field(&b, "Why", to[0].Reply)
-	fmt.Fprintf(&b, "\nThe manager lets it go by answering this note with any text, or on the gateway:\n\n  outpost held release %s\n  outpost held refuse %s     (back to the sender)\n", m.ID, m.ID)
+	fmt.Fprintf(&b, "\nThe manager lets it go by answering this note with any text, or on the gateway:\n\n  outpost held release %s\n  outpost held refuse %s     (it goes nowhere)\n", m.ID, m.ID)
 	note := letter{
 		host: n.opt.Hostname, to: n.opt.Address(n.opt.Manager), id: "held." + string(m.ID), at: now, replyTo: n.releaseAddress(string(m.ID)),
 		subject: fmt.Sprintf("Held, %s: %s", size(m.Size), or(head.subject, "(no subject)")), text: b.String(),

@@ -98,6 +98,21 @@ func TestRefusedHere(t *testing.T) {
 	contains(t, d.text(notices[1]), "the manager did not let it go", "Action: failed")
 }
 
+// What was collected and isn't let go is removed: a person said so.
+func TestRefusedCollected(t *testing.T) {
+	d := newDesk(t, nil)
+	m := d.addMessage(queue.Message{Origin: queue.Collected, To: []queue.Recipient{{Addr: "ann", Where: queue.Local, State: queue.Held, Reply: "rule holds it"}}})
+	if _, err := d.Refuse(t.Context(), string(m.ID), "ann"); !errors.Is(err, ErrNotYours) {
+		t.Errorf("ann decided: %v", err)
+	}
+	if _, err := d.Refuse(t.Context(), string(m.ID), "cleo"); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.q.Get(m.ID); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("left: %v", err)
+	}
+}
+
 const topText = "From: =?utf-8?q?J=C3=B6rg?= <joerg@far.example>\r\nSubject: =?utf-8?b?" + "UGhvdG9z" + "?=\r\nDate: Wed, 25 Nov 2026 10:00:00 +0000\r\n\r\nfirst line\r\nsecond \x1b[31m line\xff\r\n"
 
 // A message at the provider: those it is for get a note with what it costs, and let it come.
