@@ -132,6 +132,9 @@ func TestDoorsChangedUIDLs(t *testing.T) {
 	if all := r.everything("ann"); len(all) != 5 || len(r.provider.Box("ann")) != 5 {
 		t.Errorf("ann has %q", places(all))
 	}
+	if told := places(about(r.everything("chloe"), "Box ann was numbered anew")); told != "chloe INBOX" {
+		t.Errorf("the manager was told at %q", told)
+	}
 }
 
 // Who looks at a folder sees new mail within a second of its commit.

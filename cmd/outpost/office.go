@@ -130,7 +130,7 @@ func (o *office) assemble(with opening) error {
 	}
 	o.calls = session.New(session.Options{
 		Queue: o.queue, Lines: o.routes(with.port), Smarthost: host, Boxes: boxes,
-		Sort: o.mailroom.Sort, Hold: o.hold, Unread: o.mailroom.Unread, Outward: o.outward, OnEvent: o.feed.Tell, Log: o.log,
+		Sort: o.mailroom.Sort, Hold: o.hold, TellManager: o.notices.TellManager, Unread: o.mailroom.Unread, Outward: o.outward, OnEvent: o.feed.Tell, Log: o.log,
 	})
 	times, err := schedule.Parse(o.cfg.Schedule.Calls, o.cfg.Schedule.Location())
 	if err != nil {

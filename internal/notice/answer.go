@@ -57,6 +57,11 @@ func (n *Notifier) Answer(ctx context.Context, errand, by string) error {
 	return n.reply(ctx, by, "Re: held message "+id, text)
 }
 
+// TellManager writes to the manager what he should know.
+func (n *Notifier) TellManager(ctx context.Context, subject, text string) error {
+	return n.reply(ctx, n.opt.Manager, subject, text)
+}
+
 // reply writes back to who asked.
 func (n *Notifier) reply(ctx context.Context, to, subject, text string) error {
 	note := letter{

@@ -102,6 +102,7 @@ func (c *call) collected(ctx context.Context, box Box, report pop3.Report, err e
 			c.problem("box "+box.Name, p)
 		}
 	}
+	c.tellOfNumbering(ctx, box, report)
 	if err != nil {
 		return err
 	}
@@ -120,6 +121,19 @@ func (c *call) collected(ctx context.Context, box Box, report pop3.Report, err e
 	}
 	c.emit(Event{Kind: BoxDone, Box: box.Name, Text: text, Bytes: report.Bytes})
 	return nil
+}
+
+// tellOfNumbering tells the manager that a provider has numbered a box anew: he may want to ask why.
+func (c *call) tellOfNumbering(ctx context.Context, box Box, report pop3.Report) {
+	if report.Renamed == 0 || c.s.opt.TellManager == nil {
+		return
+	}
+	text := fmt.Sprintf("The provider has numbered the messages of box %s anew. %d that stay there were known again\n"+
+		"by their headers and not collected a second time. What could not be known again came\nonce more, and copies of it are not delivered twice.\n", box.Name, report.Renamed)
+	err := c.s.opt.TellManager(context.WithoutCancel(ctx), "Box "+box.Name+" was numbered anew", text)
+	if err != nil {
+		c.problem("box "+box.Name, fmt.Errorf("the manager was not told of its new numbering: %w", err))
+	}
 }
 
 // boxStore is a box's place in the queue, as package pop3 needs it.

@@ -96,6 +96,8 @@ type Options struct {
 	Sort func(box string, body io.ReadSeeker, size int64) (m queue.Message, discard string, err error)
 	// Hold enters a message that stays at the provider, durably, and has those told whom it is for. nil: no message is held.
 	Hold func(context.Context, Held) error
+	// TellManager writes to the manager of the office what he should know and need not act on at once. nil: he isn't told.
+	TellManager func(ctx context.Context, subject, text string) error
 	// Unread says which of some messages nobody has read here yet. It is called before the line is up. It must be set if a box
 	// has KeepUnread.
 	Unread func(ids map[spool.ID]bool) (map[spool.ID]bool, error)
