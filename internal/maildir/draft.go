@@ -91,6 +91,9 @@ func (b *Box) Add(n *NewMail, flags Flags) (*Mail, error) {
 		return os.Rename(n.path, filepath.Join(b.dir.Root, "cur", name))
 	}, []Flags{flags})
 	if err != nil {
+		// Not told, so not there: who appended will do it again.
+		_ = os.Remove(filepath.Join(b.dir.Root, "cur", n.name()+infoMark+"2,"+flags.String()))
+		b.Stale()
 		return nil, err
 	}
 	return added[0], nil
