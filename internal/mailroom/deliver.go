@@ -105,7 +105,15 @@ func (m *Mailroom) pending(msg queue.Message) []string {
 // dueLocked says that neither a place nor its server failed a moment ago. mu is held.
 func (m *Mailroom) dueLocked(place string) bool {
 	home := m.home(place)
-	return m.backoff.due(home.String()) && (home.Server == "" || m.backoff.due(serverKey(home.Server)))
+	return m.backoff.due(m.key(place)) && (home.Server == "" || m.backoff.due(serverKey(home.Server)))
+}
+
+// key is a place's name in the table of delays.
+func (m *Mailroom) key(place string) string {
+	if strings.HasPrefix(place, deskPrefix) {
+		return place
+	}
+	return m.home(place).String()
 }
 
 // home is where the mail of a place goes, which was right when the message was taken. A user who has left
@@ -175,18 +183,18 @@ func (m *Mailroom) doErrand(ctx context.Context, msg queue.Message, errand strin
 
 // judge logs one delivery and sets when the place is tried again.
 func (m *Mailroom) judge(msg queue.Message, r result) result {
-	home := m.home(r.name)
+	key := m.key(r.name)
 	log := m.opt.Log.With("id", string(msg.ID), "place", r.name, "from", msg.From)
 	switch {
 	case r.err != nil && permanent(r.err):
 		log.Warn("mail refused", "error", r.err)
-		m.worked(home.String())
+		m.worked(key)
 	case r.err != nil:
-		log.Error("mail not delivered", "error", r.err, "again_in", m.failed(home.String()))
+		log.Error("mail not delivered", "error", r.err, "again_in", m.failed(key))
 	default:
-		m.worked(home.String())
-		if home.String() != r.name && !strings.HasPrefix(r.name, deskPrefix) {
-			log.Warn("mail for a place that is gone is elsewhere", "place", home.String())
+		m.worked(key)
+		if key != r.name {
+			log.Warn("mail for a place that is gone is elsewhere", "place", key)
 		}
 		log.Info("mail delivered", "as", r.note, "size", msg.Size, "route", msg.Route)
 	}
