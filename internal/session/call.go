@@ -39,7 +39,7 @@ type call struct {
 	gauge  *gauge
 	window *pop3.Window      // what may be asked for of all boxes
 	saving chan struct{}     // a place for each message on its way to the disk
-	unread map[spool.ID]bool // messages that stay in boxes with KeepUnread
+	unread map[spool.ID]bool // messages that stay in boxes with KeepUnread; nil: all
 
 	upErr   error // why no carrier or no PPP
 	cutErr  error // why a call that was up ended before its work did

@@ -99,36 +99,34 @@ func (b *boxStore) unread() (func(identity string, _ pop3.Seen) bool, error) {
 	}
 	return func(identity string, _ pop3.Seen) bool {
 		s, known := seen[identity]
-		return !known || s.ID != "" && b.call.unread[s.ID]
+		return !known || b.call.unread == nil || s.ID != "" && b.call.unread[s.ID]
 	}, nil
 }
 
-// lookForUnread finds out what stays in boxes with KeepUnread, which takes a while where there are many messages.
+// lookForUnread finds out what stays in boxes with KeepUnread, which takes a while where there are many messages. Where that can't
+// be told all stay: that costs nothing, and deleting could.
 func (c *call) lookForUnread() {
 	ids := make(map[spool.ID]bool)
-	keeps := false
 	for _, box := range c.s.opt.Boxes {
 		if !box.KeepUnread {
 			continue
 		}
-		keeps = true
 		seen, err := c.s.opt.Queue.Seen(box.Account)
 		if err != nil {
 			c.problem("box "+box.Name, err)
-			continue
+			return
 		}
 		for _, s := range seen {
 			ids[s.ID] = true
 		}
 	}
-	if !keeps {
+	if len(ids) == 0 {
 		return
 	}
 	unread, err := c.s.opt.Unread(ids)
 	if err != nil {
-		// They stay a call longer: that costs nothing, and deleting could.
 		c.problem("mailboxes", fmt.Errorf("which messages were read can't be told, so all stay at the provider: %w", err))
-		unread = ids
+		return
 	}
 	c.unread = unread
 }

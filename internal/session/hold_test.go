@@ -1,0 +1,132 @@
+package session
+
+import (
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"outpost/internal/pop3"
+	"outpost/internal/tariff"
+	"outpost/queue"
+	"outpost/spool"
+)
+
+// Where it can't be told what was read, nothing is deleted.
+func TestUnreadUnknown(t *testing.T) {
+	q, err := queue.Open(t.TempDir(), queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	m := queue.Message{Origin: queue.Collected, Box: "a", UIDL: "1", To: []queue.Recipient{{Addr: "ann", Where: queue.Local}}}
+	if m, err = q.Add(t.Context(), m, io.LimitReader(zeros{}, 10)); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		unread map[spool.ID]bool
+		err    error
+		keep   bool
+	}{
+		"unread":  {map[spool.ID]bool{m.ID: true}, nil, true},
+		"read":    {map[spool.ID]bool{}, nil, false},
+		"unknown": {nil, errors.New("I/O error"), true},
+	} {
+		box := Box{Name: "a", Account: "a", KeepUnread: true}
+		s := New(Options{
+			Queue: q, Boxes: []Box{box}, Lines: []Route{{Line: newFakeLine("line"), MaxCall: time.Hour}},
+			Unread: func(map[spool.ID]bool) (map[spool.ID]bool, error) { return c.unread, c.err },
+		})
+		call := s.newCall(s.opt.Lines[0])
+		call.lookForUnread()
+		var opt pop3.Options
+		if err := (&boxStore{call: call, box: box}).prepare(&opt); err != nil {
+			t.Fatal(err)
+		}
+		if got := opt.Keep("1", pop3.Seen{}); got != c.keep {
+			t.Errorf("%s: it stays: %v", name, got)
+		}
+		if !opt.Keep("2", pop3.Seen{}) {
+			t.Errorf("%s: what comes in this session is deleted unread", name)
+		}
+	}
+}
+
+// zeros never ends.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// What a person has decided, or the rule of the office, is what a box is told.
+func TestHeldAndDropped(t *testing.T) {
+	q, err := queue.Open(t.TempDir(), queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	hold := func(uidl string, since time.Time) string {
+		h := queue.Hold{Box: "a", UIDL: uidl, Since: since}
+		m := queue.Message{Origin: queue.Notice, To: []queue.Recipient{{Addr: "ann", Where: queue.Local}}}
+		if _, err := q.AddWith(t.Context(), m, io.LimitReader(zeros{}, 1), queue.WithHold(h)); err != nil {
+			t.Fatal(err)
+		}
+		return queue.HoldID("a", uidl)
+	}
+	now := time.Now()
+	hold("waits", now)
+	hold("old", now.Add(-48*time.Hour))
+	released, dropped := hold("released", now.Add(-48*time.Hour)), hold("dropped", now)
+	if _, err := q.Release(t.Context(), released, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.GiveUp(t.Context(), dropped, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	for _, expire := range []time.Duration{0, 24 * time.Hour} {
+		box := Box{Name: "a", Account: "a", HoldExpire: expire}
+		s := New(Options{Queue: q, Boxes: []Box{box}, Lines: []Route{{Line: newFakeLine("line"), MaxCall: time.Hour}}})
+		var opt pop3.Options
+		if err := (&boxStore{call: s.newCall(s.opt.Lines[0]), box: box}).prepare(&opt); err != nil {
+			t.Fatal(err)
+		}
+		for uidl, want := range map[string]struct{ released, drop bool }{
+			"waits": {false, false}, "old": {false, expire > 0}, "released": {true, false}, "dropped": {false, true},
+		} {
+			if got, known := opt.Held[uidl]; !known || got != want.released || opt.Drop[uidl] != want.drop {
+				t.Errorf("expiry %v, %s: released %v, dropped %v", expire, uidl, got, opt.Drop[uidl])
+			}
+		}
+	}
+}
+
+// The price is that of the time on the line, now and when it is cheapest.
+func TestPrice(t *testing.T) {
+	q, err := queue.Open(t.TempDir(), queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	hours, err := tariff.ParseHours("mon-sun", "00:00", "24:00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	price := func(rate int, minute string, bands ...tariff.Band) Price {
+		return New(Options{Queue: q, Lines: []Route{{
+			Line: newFakeLine("landline"), Rate: rate, MaxCall: time.Hour,
+			Tariff: tariff.Tariff{Currency: "EUR", SetUp: decimal.New(5, 0), PerMinute: decimal.RequireFromString(minute), Minimum: time.Hour, Bands: bands},
+		}}}).Price(1_000_000)
+	}
+	// 1 MB with what is around it at 4,000 octets a second are 275 s.
+	if got := price(32000, "0.60"); got.Takes != 275*time.Second || got.Now != "2.75 EUR" || got.Later != "" {
+		t.Errorf("%+v", got)
+	}
+	dear := tariff.Band{Hours: hours, PerMinute: decimal.RequireFromString("1.20")}
+	if got := price(32000, "0.60", dear); got.Now != "5.50 EUR" || got.Later != "" {
+		t.Errorf("every hour is dear: %+v", got)
+	}
+	if got := price(0, "0.60"); got != (Price{}) {
+		t.Errorf("nothing is known of the line: %+v", got)
+	}
+}
