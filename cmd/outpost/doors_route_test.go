@@ -19,8 +19,9 @@ import (
 type officeServer struct {
 	address string
 
-	mu  sync.Mutex
-	got []isp.Received
+	mu    sync.Mutex
+	got   []isp.Received
+	tries int // recipients it was asked for
 }
 
 func newOfficeServer(t *testing.T) *officeServer {
@@ -59,6 +60,13 @@ func (o *officeServer) recipients(subject string) string {
 	return strings.Join(all, ", ")
 }
 
+// asked counts the recipients that it was asked to take.
+func (o *officeServer) asked() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.tries
+}
+
 type officeSession struct {
 	o    *officeServer
 	mail isp.Received
@@ -72,6 +80,9 @@ func (s *officeSession) Mail(from string, _ *smtp.MailOptions) error {
 }
 
 func (s *officeSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.o.mu.Lock()
+	s.o.tries++
+	s.o.mu.Unlock()
 	if strings.HasPrefix(to, "gone@") {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "gone is gone"}
 	}

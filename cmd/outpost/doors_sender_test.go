@@ -196,3 +196,19 @@ func TestDoorsNoBounceOfBounces(t *testing.T) {
 		t.Errorf("there went out: %q", m.Data)
 	}
 }
+
+// Where the postmaster's own mailbox takes nothing, a report ends in the log: another one would end the same way.
+func TestDoorsNoBounceToThePostmaster(t *testing.T) {
+	t.Parallel()
+	server := newOfficeServer(t)
+	r := clinic(t, isp.Options{}, nil, "[storage]", "postmaster = \"gus\"\n[storage]", "#more", server.table("mailhost")+
+		"[[user]]\nname = \"gus\"\nserver = \"mailhost\"\nserver_address = \"gone@lab.example\"\n")
+	r.send("gus@clinic.example", sentBy("gus", "of the postmaster"), "nobody@clinic.example")
+	r.settled()
+	if all := r.everything("ann", "ben", "chloe"); len(all) > 0 {
+		t.Errorf("somebody has %q", places(all))
+	}
+	if n := server.asked(); n != 1 {
+		t.Errorf("the server was asked %d times", n)
+	}
+}
