@@ -113,6 +113,7 @@ func officeServers(cfg *config.Config) (map[string]mailroom.Server, error) {
 func (o *office) newNotices() *notice.Notifier {
 	opt := notice.Options{
 		Queue: o.queue, Hostname: o.cfg.Office.Name, Home: o.mailroom.Home, Address: o.mailroom.Address,
+		Has:        o.mailroom.Has,
 		Postmaster: o.book.table().Unplaced(), DelayCalls: o.cfg.Bounce.DelayCalls, DelayAfter: o.cfg.Bounce.Delay(),
 		GiveUp: o.cfg.Bounce.GiveUp(), GiveUpCalls: o.cfg.Bounce.GiveUpCalls, Call: o.callFor, Log: o.log,
 	}

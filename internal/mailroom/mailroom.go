@@ -148,6 +148,25 @@ func (m *Mailroom) Home(user, from string) string {
 	return home.String()
 }
 
+// Has says whether mail for a place is the affair of the user whose own place is by: it comes into his mailbox, or into a
+// shared folder that he may change.
+func (m *Mailroom) Has(by, place string) bool {
+	own, err := route.ParsePlace(by)
+	p, bad := route.ParsePlace(place)
+	switch {
+	case err != nil || bad != nil:
+		return false
+	case by == place:
+		return true
+	case own.Mailbox == "" || own.Folder != "":
+		return false // on a server nobody has folders that are known here
+	case own.Mailbox == p.Mailbox:
+		return true
+	}
+	folder, ok := m.table().Folder(p.Mailbox)
+	return ok && folder.MayWrite(own.Mailbox)
+}
+
 // Address is a mail address of a place, for people to read.
 func (m *Mailroom) Address(place string) string {
 	p, err := route.ParsePlace(place)

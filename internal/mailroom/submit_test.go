@@ -211,3 +211,24 @@ func TestSubmitBroken(t *testing.T) {
 	}
 	o.wantEmptyQueue()
 }
+
+// Mail in a folder of somebody's mailbox is his affair, and in a shared folder that of those who may write there.
+func TestHas(t *testing.T) {
+	b := book()
+	b.Folders = []route.Folder{{Name: "archive", Read: []string{"ann"}, Write: []string{"bob"}}}
+	o := open(t, with(b))
+	defer o.stop()
+	for _, c := range []struct {
+		by, place string
+		want      bool
+	}{
+		{"ann", "ann", true}, {"ann", "ann/Filed/Big", true}, {"ann", "bob", false}, {"ann", "bob/ann", false},
+		{"bob", "archive", true}, {"bob", "archive/2026", true}, {"ann", "archive", false},
+		{"exchange:x@y.example", "exchange:x@y.example", true}, {"exchange:x@y.example", "exchange:z@y.example", false},
+		{"", "", false}, {"", "archive", false}, {"ann/Filed", "ann", false},
+	} {
+		if got := o.room.Has(c.by, c.place); got != c.want {
+			t.Errorf("%q, %q: %v", c.by, c.place, got)
+		}
+	}
+}

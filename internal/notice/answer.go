@@ -141,7 +141,7 @@ func (n *Notifier) may(id, by string) error {
 	switch {
 	case i < 0:
 		return fmt.Errorf("held message %.40q: %w", id, queue.ErrNotFound)
-	case by != "" && by != n.opt.Manager && !slices.Contains(held[i].To, by):
+	case by != "" && by != n.opt.Manager && !slices.ContainsFunc(held[i].To, func(place string) bool { return n.opt.Has(by, place) }):
 		return ErrNotYours
 	}
 	return nil

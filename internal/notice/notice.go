@@ -42,6 +42,8 @@ type Options struct {
 	Home func(user, from string) string
 	// Address is a place's mail address, for people to read.
 	Address func(place string) string
+	// Has says whether mail for a place is the affair of somebody whose own place is by. nil: only if that is the same place.
+	Has func(by, place string) bool
 	// Postmaster is the place of who is told when there is nobody else; Manager of who may let go what is held, "" for the
 	// postmaster.
 	Postmaster, Manager string
@@ -70,6 +72,9 @@ type Notifier struct{ opt Options }
 func New(opt Options) *Notifier {
 	if opt.Manager == "" {
 		opt.Manager = opt.Postmaster
+	}
+	if opt.Has == nil {
+		opt.Has = func(by, place string) bool { return by == place }
 	}
 	if opt.Now == nil {
 		opt.Now = time.Now
