@@ -268,3 +268,32 @@ func TestDoorsHoldByRule(t *testing.T) {
 		t.Errorf("what was refused is at %q, and %d went out", got, len(r.provider.Received()))
 	}
 }
+
+// Who gets a note decides, also where the mail goes to a folder of his, or one that he shares.
+func TestDoorsHoldWhose(t *testing.T) {
+	t.Parallel()
+	r := clinic(t, isp.Options{}, []string{"filed", "shared"}, "[hold]\n", "[hold]\nin_above_bytes = 5000\n", "#more",
+		box("filed", `deliver_to = ["ann/Filed/Big"]`)+box("shared", `deliver_to = ["news"]`)+
+			"[[folder]]\nname = \"news\"\nread = [\"ann\"]\nwrite = [\"ben\"]\n")
+	r.provider.AddMail("filed", padded("filed", "", 20_000))
+	r.provider.AddMail("shared", padded("shared", "", 20_000))
+	if row := r.called(); row.Held != 2 {
+		t.Errorf("%d held", row.Held)
+	}
+	for _, c := range []struct{ place, subject, other, user string }{
+		{"ann Filed/Big", "filed", "ben", "ann"}, {"ben Shared/news", "shared", "ann", "ben"}, // ann may only read there
+	} {
+		note, _ := r.note(c.place, c.subject)
+		r.answer(c.other, note)
+		if said := r.desk(c.other); !strings.Contains(said[len(said)-1], "was not let go") {
+			t.Errorf("%s was told %q", c.other, said)
+		}
+		r.answer(c.user, note)
+		if said := r.desk(c.user); !strings.Contains(said[len(said)-1], "comes with the next call") {
+			t.Errorf("%s was told %q", c.user, said)
+		}
+	}
+	if row := r.called(); row.Collected != 2 {
+		t.Errorf("%d collected", row.Collected)
+	}
+}
