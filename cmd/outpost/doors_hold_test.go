@@ -297,3 +297,21 @@ func TestDoorsHoldWhose(t *testing.T) {
 		t.Errorf("%d collected", row.Collected)
 	}
 }
+
+// Where several people share the folder that the manager's notes come to, each of them decides.
+func TestDoorsHoldManagers(t *testing.T) {
+	t.Parallel()
+	r := clinic(t, isp.Options{}, nil, "[storage]", "postmaster = \"desk\"\n[storage]", "manager = \"chloe\"", "out_above_bytes = 5000",
+		"#more", "[[folder]]\nname = \"desk\"\nwrite = [\"ben\", \"chloe\"]\n")
+	r.send("ann@clinic.example", padded("big", "From: ann@clinic.example", 20_000), "x@far.example")
+	r.settled()
+	note, _ := r.note("ben Shared/desk", "big")
+	r.answer("ann", note)
+	if row := r.called(); row.Sent != 0 {
+		t.Error("ann let it go")
+	}
+	r.answer("ben", note)
+	if row := r.called(); row.Sent != 1 {
+		t.Errorf("ben was told %q", r.desk("ben"))
+	}
+}

@@ -84,7 +84,7 @@ func (n *Notifier) call(by string) string {
 // queue.ErrNotFound, ErrNotYours.
 func (n *Notifier) Release(ctx context.Context, id, by string) (string, error) {
 	if spool.ID(id).Valid() {
-		if by != "" && by != n.opt.Manager {
+		if !n.manages(by) {
 			return "", ErrNotYours
 		}
 		return "The message goes on its way.", n.decideHere(ctx, spool.ID(id), func(r *queue.Recipient) {
@@ -113,7 +113,7 @@ func (n *Notifier) Refuse(ctx context.Context, id, by string) (string, error) {
 
 // refuseHere is for a message of the queue.
 func (n *Notifier) refuseHere(ctx context.Context, id spool.ID, by string) (string, error) {
-	if by != "" && by != n.opt.Manager {
+	if !n.manages(by) {
 		return "", ErrNotYours
 	}
 	m, err := n.opt.Queue.Get(id)
@@ -131,6 +131,10 @@ func (n *Notifier) refuseHere(ctx context.Context, id spool.ID, by string) (stri
 	})
 }
 
+// manages says whether somebody decides on everything: at the gateway itself, or as the manager, which may be several people
+// who share a folder.
+func (n *Notifier) manages(by string) bool { return by == "" || n.opt.Has(by, n.opt.Manager) }
+
 // may says whether somebody decides on a message at the provider.
 func (n *Notifier) may(id, by string) error {
 	held, err := n.opt.Queue.Holds()
@@ -141,7 +145,7 @@ func (n *Notifier) may(id, by string) error {
 	switch {
 	case i < 0:
 		return fmt.Errorf("held message %.40q: %w", id, queue.ErrNotFound)
-	case by != "" && by != n.opt.Manager && !slices.ContainsFunc(held[i].To, func(place string) bool { return n.opt.Has(by, place) }):
+	case !n.manages(by) && !slices.ContainsFunc(held[i].To, func(place string) bool { return n.opt.Has(by, place) }):
 		return ErrNotYours
 	}
 	return nil
