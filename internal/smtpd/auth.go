@@ -9,13 +9,14 @@ import (
 // for a mistyped password, tedious for a guesser (RFC 4954 §4 allows it).
 const maxAuthFailures = 3
 
-// AuthMechanisms is what EHLO offers: PLAIN, and only inside TLS, as it sends the
+// AuthMechanisms is what EHLO offers: PLAIN, and LOGIN for programs and devices that know
+// nothing else (old Outlooks, scanners); only inside TLS, as they send the
 // password itself (RFC 4954 §4).
 func (s *session) AuthMechanisms() []string {
 	if s.tls == nil || s.srv.opt.Authenticate == nil {
 		return nil
 	}
-	return []string{sasl.Plain}
+	return []string{sasl.Plain, sasl.Login}
 }
 
 // Auth begins an AUTH command. go-smtp has refused it outside TLS already.
@@ -25,10 +26,35 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 	if s.tx.open { // RFC 4954 §4: not during a mail transaction.
 		return nil, s.refuse("AUTH", errAuthInMail)
 	}
-	if s.tls == nil || mechanism != sasl.Plain || s.srv.opt.Authenticate == nil {
-		return nil, s.refuse("AUTH", smtp.ErrAuthUnknownMechanism)
+	switch {
+	case s.tls == nil || s.srv.opt.Authenticate == nil:
+	case mechanism == sasl.Plain:
+		return sasl.NewPlainServer(s.checkPassword), nil
+	case mechanism == sasl.Login:
+		return &loginServer{check: func(login, password string) error { return s.checkPassword("", login, password) }}, nil
 	}
-	return sasl.NewPlainServer(s.checkPassword), nil
+	return nil, s.refuse("AUTH", smtp.ErrAuthUnknownMechanism)
+}
+
+// loginServer is LOGIN, which go-sasl has for clients only (draft-murchison-sasl-login-00).
+type loginServer struct {
+	check func(login, password string) error
+	login *string // nil: it is yet to come
+	asked bool
+}
+
+// Next takes what the client said and gives the next question.
+func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	switch {
+	case response == nil && !l.asked: // no initial response
+		l.asked = true
+		return []byte("Username:"), false, nil
+	case l.login == nil:
+		login := string(response)
+		l.login = &login
+		return []byte("Password:"), false, nil
+	}
+	return nil, true, l.check(*l.login, string(response))
 }
 
 // checkPassword has Options.Authenticate decide. To act for somebody else

@@ -15,8 +15,10 @@ import (
 )
 
 func plain(user, password string) string {
-	return base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
+	return b64("\x00" + user + "\x00" + password)
 }
+
+func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
 // hello opens a dialogue on a trusted network.
 const hello = "< 220 gate.office.example\n> EHLO pc1.office.example\n< 250\n"
@@ -52,8 +54,10 @@ func TestDialogue(t *testing.T) {
 		{"login", true, "! TLS\n> EHLO x\n< 250\n> AUTH PLAIN " + plain("ann", "s3cret-word") + "\n< 235\n> MAIL FROM:<>\n< 250\n> RCPT TO:<y@far.example>\n< 250"},
 		{"login, two steps", true, "! TLS\n> EHLO x\n< 250\n> AUTH PLAIN\n< 334\n> " + plain("ann", "s3cret-word") + "\n< 235\n> MAIL FROM:<>\n< 250"},
 		{"wrong password", true, "! TLS\n> EHLO x\n< 250\n> AUTH PLAIN " + plain("ann", "guess") + "\n< 535 5.7.8\n> MAIL FROM:<>\n< 530\n> AUTH PLAIN " + plain("ann", "s3cret-word") + "\n< 235"},
-		{"as somebody else", true, "! TLS\n> EHLO x\n< 250\n> AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("bob\x00ann\x00s3cret-word")) + "\n< 535"},
-		{"other mechanism", true, "! TLS\n> EHLO x\n< 250\n> AUTH LOGIN\n< 504"},
+		{"as somebody else", true, "! TLS\n> EHLO x\n< 250\n> AUTH PLAIN " + b64("bob\x00ann\x00s3cret-word") + "\n< 535"},
+		{"other mechanism", true, "! TLS\n> EHLO x\n< 250\n> AUTH CRAM-MD5\n< 504"},
+		{"LOGIN", true, "! TLS\n> EHLO x\n< 250\n> AUTH LOGIN\n< 334 VXNlcm5hbWU6\n> " + b64("ann") + "\n< 334 UGFzc3dvcmQ6\n> " + b64("s3cret-word") + "\n< 235\n> MAIL FROM:<>\n< 250"},
+		{"LOGIN at once", true, "! TLS\n> EHLO x\n< 250\n> AUTH LOGIN " + b64("ann") + "\n< 334\n> " + b64("guess") + "\n< 535 5.7.8"},
 		{"auth before EHLO is forgotten by TLS", true, "> MAIL FROM:<>\n< 530\n! TLS\n> MAIL FROM:<>\n< 502"},
 		{"auth within mail", true, "! TLS\n> EHLO x\n< 250\n> AUTH PLAIN " + plain("ann", "s3cret-word") + "\n< 235\n> MAIL FROM:<>\n< 250\n> AUTH PLAIN x\n< 503"},
 	}
@@ -90,7 +94,7 @@ func TestOffered(t *testing.T) {
 	if !strings.Contains(clear, "STARTTLS") || strings.Contains(clear, "AUTH") {
 		t.Errorf("in clear: %q", clear)
 	}
-	if strings.Contains(secret, "STARTTLS") || !strings.Contains(secret, "AUTH PLAIN\r\n") {
+	if strings.Contains(secret, "STARTTLS") || !strings.Contains(secret, "AUTH PLAIN LOGIN\r\n") {
 		t.Errorf("in TLS: %q", secret)
 	}
 	if all := clear + secret; strings.Contains(all, "BINARYMIME") {

@@ -7,7 +7,7 @@
 //  1. door admits the connection, or answers 421: connections are bounded
 //     altogether and for each client, and silence is bounded in time.
 //  2. EHLO makes a session. A client on a trusted network may send at once;
-//     anybody else proves who he is with AUTH PLAIN inside TLS, or is told 530
+//     anybody else proves who he is with AUTH inside TLS, or is told 530
 //     at MAIL. So nothing is relayed for strangers, nor delivered for them.
 //  3. RCPT asks Options.Resolve where the address leads, and keeps the answer,
 //     with what the sender wants to be told of it (RFC 3461). A recipient who
@@ -31,7 +31,7 @@
 // # What is offered, and what is not
 //
 // PIPELINING, 8BITMIME, ENHANCEDSTATUSCODES, CHUNKING, SIZE, SMTPUTF8, DSN, STARTTLS
-// and AUTH PLAIN (inside TLS only). With DSN the parameters are kept with the
+// and AUTH PLAIN and LOGIN (inside TLS only). With DSN the parameters are kept with the
 // message; the reports are others' work (RFC 3461 §5.2). Not BINARYMIME: such a
 // message is not made of lines, may go to the smarthost only if that one takes
 // BINARYMIME too (RFC 3030 §3) and would have to be re-encoded for all others, which
