@@ -55,7 +55,7 @@ func (s *session) append(name string, r imap.LiteralReader, options *imap.Append
 	}
 	var data *imap.AppendData
 	err = s.visit(p, func(b *maildir.Box) error {
-		flags, _, err := fileFlags(b, options.Flags, true)
+		flags, err := fileFlags(b, options.Flags, true)
 		if err != nil {
 			return err
 		}

@@ -66,12 +66,12 @@ func ids(s string) []string {
 func addresses(s string) []imap.Address {
 	var list []imap.Address
 	inGroup := false
-	for _, piece := range split(s, ',') {
+	for _, piece := range splitOutside(strings.Join(split(s, 0), ""), ',', -1) { // without comments
 		// A group's name comes before its first address: "name: a, b;".
-		name, rest, ok := cutOutside(piece, ':')
+		name, members, ok := cutOutside(piece, ':')
 		if ok && !inGroup {
 			list = append(list, imap.Address{Mailbox: orDefault(phrase(name), "group")})
-			inGroup, piece = true, rest
+			inGroup, piece = true, members
 		}
 		piece, after, end := cutOutside(piece, ';')
 		if a, ok := address(piece); ok {
@@ -96,8 +96,19 @@ func addresses(s string) []imap.Address {
 
 // cutOutside is strings.Cut outside of quotes and brackets.
 func cutOutside(s string, at byte) (before, after string, found bool) {
-	quoted, bracket := false, false
-	for i := 0; i < len(s); i++ {
+	pieces := splitOutside(s, at, 2)
+	if len(pieces) < 2 {
+		return s, "", false
+	}
+	return pieces[0], pieces[1], true
+}
+
+// splitOutside is strings.SplitN outside of quotes and brackets, in one pass.
+func splitOutside(s string, at byte, n int) []string {
+	var pieces []string
+	quoted, bracket, from := false, false, 0
+	closing := strings.LastIndexAny(s, ">]") // A bracket that none closes stands for itself.
+	for i := 0; i < len(s) && len(pieces) != n-1; i++ {
 		switch c := s[i]; {
 		case c == '\\' && quoted:
 			i++
@@ -105,14 +116,15 @@ func cutOutside(s string, at byte) (before, after string, found bool) {
 			quoted = !quoted
 		case quoted:
 		case c == '<' || c == '[':
-			bracket = true
+			bracket = i < closing
 		case c == '>' || c == ']':
 			bracket = false
 		case c == at && !bracket:
-			return s[:i], s[i+1:], true
+			pieces = append(pieces, s[from:i])
+			from = i + 1
 		}
 	}
-	return s, "", false
+	return append(pieces, s[from:])
 }
 
 // address reads one address; false if there is none.

@@ -340,9 +340,10 @@ func (c *bodyCache) section(section *imap.FetchItemBodySection) (from, to int64,
 		return p.head, p.body, p.header
 	case imap.PartSpecifierText:
 		return p.body, p.end, nil
-	}
-	if len(section.Part) > 0 {
-		return p.body, p.end, nil
+	case imap.PartSpecifierNone:
+		if len(section.Part) > 0 {
+			return p.body, p.end, nil
+		}
 	}
 	return 0, c.size, nil
 }

@@ -60,13 +60,13 @@ func first(header []byte, name string) string {
 // filter leaves of a header those fields that are named, or those that aren't. An empty line
 // ends it; but where all fields but some are asked for only if there is one (as with Dovecot).
 func filter(header []byte, names []string, not bool) []byte {
+	named := make(map[string]bool, len(names))
+	for _, n := range names {
+		named[strings.ToLower(n)] = n != ""
+	}
 	var out []byte
 	for n, field := range fields(header) {
-		named := false
-		for _, want := range names {
-			named = named || n != "" && strings.EqualFold(n, want)
-		}
-		if named != not {
+		if named[strings.ToLower(n)] != not {
 			out = append(out, field...)
 			if !bytes.HasSuffix(field, []byte("\n")) {
 				out = append(out, "\r\n"...)

@@ -49,17 +49,16 @@ func definedFlags(b *maildir.Box) []imap.Flag {
 }
 
 // fileFlags turns IMAP's flags into the folder's. With add, keywords that are new get
-// their letters. unknown tells that one was left out.
-func fileFlags(b *maildir.Box, list []imap.Flag, add bool) (f maildir.Flags, unknown bool, err error) {
+// their letters; without, they are left out.
+func fileFlags(b *maildir.Box, list []imap.Flag, add bool) (f maildir.Flags, err error) {
 	for _, flag := range list {
 		one, err := fileFlag(b, flag, add)
 		if err != nil {
-			return 0, true, err
+			return 0, err
 		}
-		unknown = unknown || one == 0
 		f |= one
 	}
-	return f, unknown, nil
+	return f, nil
 }
 
 func fileFlag(b *maildir.Box, flag imap.Flag, add bool) (maildir.Flags, error) {

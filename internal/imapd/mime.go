@@ -167,12 +167,15 @@ func (s *scanner) delimiter(line []byte) bool {
 // closeTo ends all parts from the depth on, at the boundary's line: the CRLF before
 // it belongs to the boundary (RFC 2046 §5.1.1).
 func (s *scanner) closeTo(depth int, at int64) {
+	end := at - 2
 	for i := len(s.open) - 1; i >= depth; i-- {
 		p := s.open[i]
 		if p.inHeader {
 			s.endHeaderAtEnd(p, at) // No empty line: all of it is header.
 		}
-		p.end = max(at-2, p.body)
+		// Where that CRLF is the empty line after a header, it is both.
+		end = max(end, p.body)
+		p.end = end
 		p.lines = max(p.lines-2, 0) // neither the boundary's line, nor the CRLF before it
 	}
 	s.open = s.open[:depth]

@@ -25,14 +25,13 @@ func newCRLF(r io.Reader) *crlf { return &crlf{in: bufio.NewReaderSize(r, 64<<10
 func (c *crlf) Read(p []byte) (int, error) {
 	n := 0
 	for n < len(p) {
-		chunk, err := c.in.Peek(1)
-		if err != nil {
+		if _, err := c.in.Peek(1); err != nil {
 			if n > 0 && err == io.EOF {
 				return n, nil
 			}
 			return n, err
 		}
-		chunk, _ = c.in.Peek(c.in.Buffered())
+		chunk, _ := c.in.Peek(c.in.Buffered())
 		used := 0
 		for used < len(chunk) && n < len(p) {
 			octet := chunk[used]

@@ -110,12 +110,10 @@ func (s *session) prepare(c *imap.SearchCriteria) *query {
 
 // candidate is one message, with what was read of it so far.
 type candidate struct {
-	s     *session
-	l     letter
-	mail  *maildir.Mail
-	flags map[imap.Flag]bool // of the query: whether it has them
-	head  []byte
-	read  bool
+	s    *session
+	l    letter
+	head []byte
+	read bool // head was
 }
 
 // tryOne tells whether a message matches. One that is gone doesn't.

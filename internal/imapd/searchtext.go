@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
-	"errors"
 	"io"
 	"mime"
 	"mime/quotedprintable"
@@ -24,10 +23,11 @@ func newNeedle(s string) needle { return needle(strings.ToLower(s)) }
 // in tells whether a text has it.
 func (n needle) in(text string) bool { return strings.Contains(strings.ToLower(text), string(n)) }
 
-// inStream tells whether a stream of UTF-8 has it, a piece at a time.
-func (n needle) inStream(r io.Reader) (bool, error) {
+// inStream tells whether a stream of UTF-8 has it, a piece at a time. What can't be decoded
+// any further doesn't have it.
+func (n needle) inStream(r io.Reader) bool {
 	if n == "" {
-		return true, nil
+		return true
 	}
 	buf := make([]byte, 0, 64<<10)
 	for {
@@ -46,11 +46,10 @@ func (n needle) inStream(r io.Reader) (bool, error) {
 			}
 		}
 		if n.in(string(buf[:whole])) {
-			return true, nil
+			return true
 		}
 		if err != nil {
-			// What can't be decoded any further doesn't have it.
-			return false, nil //nolint:nilerr // see above
+			return false
 		}
 		// A lower-case letter may take more octets than its capital, never thrice as many.
 		keep := min(3*len(n)+utf8.UTFMax, cap(buf)/2)
@@ -199,9 +198,5 @@ func searchParts(msg *message, p *part, n needle) (bool, error) {
 	case "quoted-printable":
 		r = quotedprintable.NewReader(bufio.NewReader(r))
 	}
-	hit, err := n.inStream(decoded(p.params["charset"], r))
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = nil
-	}
-	return hit, err
+	return n.inStream(decoded(p.params["charset"], r)), nil
 }

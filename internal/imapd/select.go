@@ -142,7 +142,7 @@ func (s *session) Store(w *imapserver.FetchWriter, set imap.NumSet, store *imap.
 	var answers []update
 	missing := 0
 	err := s.view.room.with(true, func(b *maildir.Box) error {
-		flags, _, err := fileFlags(b, store.Flags, store.Op != imap.StoreFlagsDel)
+		flags, err := fileFlags(b, store.Flags, store.Op != imap.StoreFlagsDel)
 		if err != nil {
 			return err
 		}

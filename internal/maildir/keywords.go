@@ -69,14 +69,14 @@ func (k *keywords) find(name string) int {
 }
 
 func (k *keywords) format(w io.Writer) error {
-	b := bufio.NewWriter(w)
+	b := bufio.NewWriter(w) // It keeps its first error for Flush.
 	for i, name := range k.names {
 		if name != "" {
-			fmt.Fprintf(b, "%d %s\n", i, name)
+			_, _ = fmt.Fprintf(b, "%d %s\n", i, name)
 		}
 	}
 	for _, line := range k.rest {
-		fmt.Fprintln(b, line)
+		_, _ = fmt.Fprintln(b, line)
 	}
 	return b.Flush()
 }

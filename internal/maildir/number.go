@@ -105,7 +105,7 @@ func (b *Box) adopt(fresh map[string]found, known map[string]uidRecord) map[stri
 }
 
 // insert adds a message at the end.
-func (b *Box) insert(rec uidRecord, f found) *Mail {
+func (b *Box) insert(rec uidRecord, f found) {
 	base, flags := splitInfo(f.name)
 	m := &Mail{UID: rec.uid, Flags: flags, name: f.name, base: len(base), isNew: f.isNew, turn: b.turn}
 	m.size, m.virtual = sizes(base)
@@ -116,7 +116,6 @@ func (b *Box) insert(rec uidRecord, f found) *Mail {
 	b.mails = append(b.mails, m)
 	b.byBase[m.name[:m.base]] = m
 	b.next = max(b.next, rec.uid+1)
-	return m
 }
 
 // inOrder sorts by the time that names begin with, then by the rest: the order of arrival.

@@ -80,10 +80,10 @@ func (d Dir) Subscribe(name string, on bool) error {
 		names = slices.DeleteFunc(names, func(n string) bool { return n == name })
 	}
 	return writeFile(path, func(w io.Writer) error {
-		b := bufio.NewWriter(w)
-		fmt.Fprint(b, "V\t2\n\n")
+		b := bufio.NewWriter(w) // It keeps its first error for Flush.
+		_, _ = fmt.Fprint(b, "V\t2\n\n")
 		for _, n := range names {
-			fmt.Fprintln(b, strings.ReplaceAll(encodeUTF7(n), "/", "\t"))
+			_, _ = fmt.Fprintln(b, strings.ReplaceAll(encodeUTF7(n), "/", "\t"))
 		}
 		return b.Flush()
 	})

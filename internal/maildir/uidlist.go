@@ -197,9 +197,9 @@ func (r uidRecord) write(w *bufio.Writer) {
 // format writes the whole list, ordered by UID.
 func (l *uidList) format(w io.Writer) error {
 	b := bufio.NewWriterSize(w, 64<<10)
-	fmt.Fprintf(b, "3 V%d N%d", l.validity, l.next)
+	_, _ = fmt.Fprintf(b, "3 V%d N%d", l.validity, l.next)
 	for _, field := range l.extra {
-		fmt.Fprintf(b, " %s", field)
+		_, _ = fmt.Fprintf(b, " %s", field)
 	}
 	_ = b.WriteByte('\n')
 	slices.SortFunc(l.records, func(a, b uidRecord) int { return cmp.Compare(a.uid, b.uid) })

@@ -1,7 +1,6 @@
 package peers_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -72,14 +71,13 @@ func TestDovecotTakesOver(t *testing.T) {
 	for i := range 20 {
 		r.deliver("", letter(100+i, text(300)))
 	}
-	r.ask("INBOX", `UID STORE 1:5 +FLAGS.SILENT (\Seen $Forwarded Important)`)
-	r.ask("INBOX", `UID STORE 3:8 +FLAGS.SILENT (\Answered \Flagged zzz)`)
-	r.ask("INBOX", `CREATE Entw&APw-rfe/2026`)
-	r.ask("INBOX", `SUBSCRIBE Entw&APw-rfe/2026`)
-	r.ask("INBOX", `UID COPY 2:9 Entw&APw-rfe/2026`)
-	r.ask("INBOX", `UID MOVE 10:12 Archive`)
-	r.ask("INBOX", `UID STORE 14,16 +FLAGS (\Deleted)`)
-	r.ask("INBOX", `EXPUNGE`)
+	for _, command := range []string{
+		`UID STORE 1:5 +FLAGS.SILENT (\Seen $Forwarded Important)`, `UID STORE 3:8 +FLAGS.SILENT (\Answered \Flagged zzz)`,
+		`CREATE Entw&APw-rfe/2026`, `SUBSCRIBE Entw&APw-rfe/2026`, `UID COPY 2:9 Entw&APw-rfe/2026`, `UID MOVE 10:12 Archive`,
+		`UID STORE 14,16 +FLAGS (\Deleted)`, `EXPUNGE`,
+	} {
+		r.ask("INBOX", command)
+	}
 	folders := []string{"INBOX", "Archive", "Entw&APw-rfe/2026"}
 	ours := map[string][]string{}
 	for _, f := range folders {
@@ -106,17 +104,13 @@ func TestDovecotTakesOver(t *testing.T) {
 	}
 	same(t, "subscriptions when Dovecot comes", ourLists, lists(dovecotAsk))
 	// Dovecot works, while our server has the folders open too.
-	d.Do("SELECT INBOX")
-	d.Do(`UID STORE 5:6 -FLAGS (\Seen zzz)`)
-	d.Do(`UID STORE 7:9 +FLAGS (new-word \Draft)`)
-	d.Do(`UID STORE 17,18 +FLAGS (\Deleted)`)
-	d.Do(`EXPUNGE`)
-	d.Do(`UID COPY 20:22 INBOX`)
-	d.Do(`UID MOVE 1 Archive`)
-	d.Do(`CREATE From/Dovecot`)
-	d.Do(`UID COPY 20:25 From/Dovecot`)
-	d.Do(`SUBSCRIBE From/Dovecot`)
-	d.Do(`UNSUBSCRIBE Sent`)
+	for _, command := range []string{
+		"SELECT INBOX", `UID STORE 5:6 -FLAGS (\Seen zzz)`, `UID STORE 7:9 +FLAGS (new-word \Draft)`, `UID STORE 17,18 +FLAGS (\Deleted)`,
+		`EXPUNGE`, `UID COPY 20:22 INBOX`, `UID MOVE 1 Archive`, `CREATE From/Dovecot`, `UID COPY 20:25 From/Dovecot`,
+		`SUBSCRIBE From/Dovecot`, `UNSUBSCRIBE Sent`,
+	} {
+		d.Do(command)
+	}
 	r.deliver("", letter(500, "delivered while Dovecot is there\r\n"))
 	d.Adopt()
 	d.Do("NOOP")
@@ -140,7 +134,7 @@ func TestDovecotTakesOver(t *testing.T) {
 	d.Close()
 	for _, line := range strings.Split(d.Log(), "\n") {
 		if strings.Contains(line, "Error") || strings.Contains(line, "Warning") || strings.Contains(line, "Panic") {
-			t.Error(fmt.Sprintf("Dovecot says: %s", line))
+			t.Errorf("Dovecot says: %s", line)
 		}
 	}
 }
