@@ -166,35 +166,42 @@ func (m *mailbox) listen() <-chan struct{} {
 // When the folder was replaced on the disk the error is maildir.ErrRenumbered, for
 // this mailbox from then on.
 func (m *mailbox) with(take bool, work func(b *maildir.Box) error) error {
-	m.mu.Lock()
-	before := uint64(0)
-	if m.box != nil {
-		before = m.box.Changes()
-	}
-	err := m.refresh(take)
-	if err == nil {
-		err = work(m.box)
-	}
-	changed := m.box != nil && m.box.Changes() != before
-	m.mu.Unlock()
-	if changed {
-		m.ring(false)
-	}
-	return err
+	return m.alone(func() error {
+		if err := m.refresh(take); err != nil {
+			return err
+		}
+		return work(m.box)
+	})
 }
 
 // peek is with for who has just looked at the disk: it doesn't again.
 func (m *mailbox) peek(work func(b *maildir.Box) error) error {
-	m.mu.Lock()
-	if m.box == nil {
-		m.mu.Unlock()
-		return m.with(false, work)
-	}
-	before := m.box.Changes()
-	err := work(m.box)
-	changed := m.box.Changes() != before
-	m.mu.Unlock()
-	if changed {
+	return m.alone(func() error {
+		if m.box == nil {
+			if err := m.refresh(false); err != nil {
+				return err
+			}
+		}
+		return work(m.box)
+	})
+}
+
+// alone does work under the lock, and wakes the others if it has changed something.
+func (m *mailbox) alone(work func() error) error {
+	before, after := uint64(0), uint64(0)
+	err := func() error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.box != nil {
+			before = m.box.Changes()
+		}
+		err := work()
+		if m.box != nil {
+			after = m.box.Changes()
+		}
+		return err
+	}()
+	if before != after {
 		m.ring(false)
 	}
 	return err

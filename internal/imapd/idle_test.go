@@ -109,3 +109,20 @@ func TestMailboxGone(t *testing.T) {
 		}
 	}
 }
+
+// Who gives a command in a mailbox that is gone gets an answer, then BYE.
+func TestMailboxGoneInCommand(t *testing.T) {
+	r := newRig(t, nil)
+	c, other := r.login("ann"), r.login("ann")
+	c.ok("CREATE A")
+	c.ok("SELECT A")
+	other.ok("DELETE A")
+	other.ok("CREATE A")
+	if got, end := c.do("NOOP"); len(got) > 0 || !strings.HasPrefix(end, "OK") {
+		t.Error(got, end)
+	}
+	if got := c.line(); got != "* BYE The mailbox was removed, renamed or replaced" {
+		t.Error(got)
+	}
+	other.ok("SELECT A")
+}

@@ -2,8 +2,11 @@ package imapd
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const letterText = "From: Joe <joe@far.example>\r\nTo: ann@office.example\r\nSubject: hello\r\n\r\nHi Ann\r\n"
@@ -98,4 +101,51 @@ func TestClose(t *testing.T) {
 	if end := c.append("None", "()", letterText); !strings.HasPrefix(end, "NO [TRYCREATE]") {
 		t.Error(end)
 	}
+}
+
+// What SELECT and reading all flags cost in a folder of 100,000 messages, as a mail
+// program sees it: the first time, and when the folder is open already.
+func BenchmarkSelect100k(b *testing.B) {
+	r := newRig(b, nil)
+	c := r.login("ann")
+	root := r.dir("ann").Root
+	for i := range 100_000 {
+		name := fmt.Sprintf("%d.%026d.gate.office.example,S=1234,W=1267:2,S", 1_700_000_000+i, i)
+		if err := os.WriteFile(filepath.Join(root, "cur", name), nil, 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	begun := time.Now()
+	c.ok("SELECT INBOX")
+	b.Logf("the very first SELECT, which gives all UIDs: %v", time.Since(begun))
+	c.ok("UNSELECT")
+	c.ok("LOGOUT")
+	b.Run("cold", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			r.stop()
+			r.start()
+			c = r.login("ann")
+			b.StartTimer()
+			c.ok("SELECT INBOX")
+		}
+	})
+	b.Run("open", func(b *testing.B) {
+		for b.Loop() {
+			c.ok("SELECT INBOX")
+		}
+	})
+	b.Run("flags", func(b *testing.B) {
+		for b.Loop() {
+			if got := c.ok("UID FETCH 1:* FLAGS"); len(got) != 100_000 {
+				b.Fatal(len(got))
+			}
+		}
+	})
+	b.Run("store-one", func(b *testing.B) {
+		for b.Loop() {
+			c.ok(`UID STORE 50000 +FLAGS (\Flagged)`)
+			c.ok(`UID STORE 50000 -FLAGS (\Flagged)`)
+		}
+	})
 }

@@ -10,7 +10,7 @@ const (
 	maxDepth    = 50        // of parts within parts
 	maxParts    = 5000      // of one message
 	maxHeader   = 256 << 10 // octets of one part's header that are looked at
-	maxHeaders  = 4 << 20   // of all headers of a message
+	maxHeaders  = 1 << 20   // of all headers of a message
 	maxBoundary = 300       // octets of a boundary; RFC 2046 §5.1.1 has 70
 )
 

@@ -54,6 +54,7 @@ func (s *Server) newSession(c *imapserver.Conn) (imapserver.Session, *imapserver
 	if !ok {
 		return nil, nil, fmt.Errorf("imapd: connection of type %T did not come through the hall", c.NetConn())
 	}
+	s.door.work.Add(1) // until Close
 	log := s.opt.Log.With("session", strings.ToLower(rand.Text()[:10]), "client", clientAddr(w).String())
 	return &session{srv: s, wire: w, log: log}, nil, nil
 }
@@ -81,6 +82,7 @@ func (s *session) end() {
 func (s *session) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.srv.door.work.Done()
 	s.unselect()
 	if s.user != "" {
 		s.log.Debug("imap logout", "user", s.user)
@@ -174,7 +176,8 @@ func (s *session) update(w *imapserver.UpdateWriter, allowExpunge bool) error {
 		return nil
 	})
 	if err != nil {
-		return s.trouble("update", err)
+		// It is logged, or BYE will follow. The command that went before was done all the same.
+		_ = s.trouble("update", err)
 	}
 	return tell(w, list)
 }
@@ -210,6 +213,9 @@ func (s *session) idleOnce(w *imapserver.UpdateWriter) (<-chan struct{}, error) 
 	bell := s.view.room.listen()
 	err := s.update(w, true)
 	s.wire.flush()
+	if s.wire.conn.sentAway() {
+		bell = nil // Nothing more is to be told.
+	}
 	return bell, err
 }
 
