@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"os"
 )
@@ -32,18 +33,8 @@ func (c *crlf) Read(p []byte) (int, error) {
 			return n, err
 		}
 		chunk, _ := c.in.Peek(c.in.Buffered())
-		used := 0
-		for used < len(chunk) && n < len(p) {
-			octet := chunk[used]
-			if octet == '\n' && c.last != '\r' && !c.half {
-				p[n], c.half = '\r', true
-				n++
-				continue
-			}
-			p[n], c.last, c.half = octet, octet, false
-			n++
-			used++
-		}
+		written, used := c.convert(p[n:], chunk)
+		n += written
 		if _, err := c.in.Discard(used); err != nil {
 			return n, err
 		}
@@ -54,6 +45,31 @@ func (c *crlf) Read(p []byte) (int, error) {
 	}
 	c.at += int64(n)
 	return n, nil
+}
+
+// convert fills p from the file's octets, and tells how many it wrote and used.
+func (c *crlf) convert(p, chunk []byte) (n, used int) {
+	for used < len(chunk) && n < len(p) {
+		line := bytes.IndexByte(chunk[used:], '\n')
+		if line < 0 {
+			line = len(chunk) - used
+		}
+		if line > 0 {
+			got := copy(p[n:], chunk[used:used+line])
+			n, used = n+got, used+got
+			c.last, c.half = chunk[used-1], false
+			continue
+		}
+		if c.last != '\r' && !c.half {
+			p[n], c.half = '\r', true
+			n++
+			continue
+		}
+		p[n], c.last, c.half = '\n', '\n', false
+		n++
+		used++
+	}
+	return n, used
 }
 
 // mark is a place to read on from.

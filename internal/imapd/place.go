@@ -45,12 +45,15 @@ type place struct {
 func (s *session) locate(name string) (place, error) {
 	rest, shared := strings.CutPrefix(name, sharedPrefix)
 	if !shared {
-		if name == sharedTop {
+		if name == "" || name == sharedTop {
 			return place{}, errNoMailbox
 		}
 		return place{name: name, owner: s.user, home: s.srv.mailbox(s.user), folder: name, write: true}, nil
 	}
-	owner, folder, _ := strings.Cut(rest, string(delim))
+	owner, folder, inside := strings.Cut(rest, string(delim))
+	if inside && folder == "" {
+		return place{}, errNoMailbox
+	}
 	for _, sh := range s.srv.opt.Shared(s.user) {
 		if sh.Name == owner && safeName(owner) {
 			return place{name: name, owner: owner, home: s.srv.mailbox(owner), folder: folder, write: sh.Write, shared: true}, nil

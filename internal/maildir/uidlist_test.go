@@ -268,3 +268,25 @@ func BenchmarkSync100k(b *testing.B) {
 		}
 	})
 }
+
+// A list that is mostly of messages that are gone is written anew; the numbers stay.
+func TestListIsCompacted(t *testing.T) {
+	d := Dir{Root: filepath.Join(t.TempDir(), "ann")}
+	b := openBox(t, d, "")
+	appendMail(t, b, "x", 0, time.Time{})
+	var gone []uidRecord
+	for i := range 1200 {
+		gone = append(gone, uidRecord{uid: uint32(i + 2), extra: "W7 ", base: fmt.Sprintf("gone.%d", i)})
+	}
+	if err := appendUIDs(d.Root, gone); err != nil {
+		t.Fatal(err)
+	}
+	if m := appendMail(t, b, "y", 0, time.Time{}); m.UID != 1202 {
+		t.Errorf("UID %d", m.UID)
+	}
+	text, err := os.ReadFile(filepath.Join(d.Root, uidListName))
+	if err != nil || strings.Count(string(text), "\n") != 3 || !strings.Contains(string(text), " N1203 ") {
+		t.Errorf("%d octets: %.200s, %v", len(text), text, err)
+	}
+	wantSame(t, b, d, "", `N1203 | 1  [] "x" 1 | 1202  [] "y" 1`)
+}

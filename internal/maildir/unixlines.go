@@ -1,6 +1,9 @@
 package maildir
 
-import "bufio"
+import (
+	"bufio"
+	"bytes"
+)
 
 // unixLines writes a message as Dovecot does by default (mail_save_crlf=no), LF for
 // CRLF: half the programs that read Maildirs (mutt, notmuch, grep, Python) take CR
@@ -15,7 +18,19 @@ type unixLines struct {
 }
 
 func (u *unixLines) Write(p []byte) (int, error) {
-	for i, c := range p {
+	for i := 0; i < len(p); i++ {
+		if n := plain(p[i:]); n > 0 && !u.cr {
+			if _, err := u.w.Write(p[i : i+n]); err != nil {
+				return i, err
+			}
+			u.size += int64(n)
+			u.virtual += int64(n)
+			u.last = p[i+n-1]
+			if i += n; i == len(p) {
+				break
+			}
+		}
+		c := p[i]
 		if u.cr && (c != '\n' || u.last == '\r') {
 			if err := u.octet('\r'); err != nil {
 				return i, err
@@ -29,6 +44,14 @@ func (u *unixLines) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
+}
+
+// plain is how many octets come before the next CR or LF.
+func plain(p []byte) int {
+	if n := bytes.IndexAny(p, "\r\n"); n >= 0 {
+		return n
+	}
+	return len(p)
 }
 
 // octet writes one octet and counts.

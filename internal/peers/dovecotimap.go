@@ -128,7 +128,7 @@ func (i *DovecotIMAP) line() string {
 	if err != nil {
 		i.t.Fatalf("Dovecot's IMAP server: %v after %q", err, line)
 	}
-	return strings.TrimRight(line, "\r\n")
+	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r") // a CR before that is the message's
 }
 
 // Close logs out and waits for the end.
