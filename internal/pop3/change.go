@@ -78,14 +78,14 @@ func (c *collection) strangers() bool {
 	return slices.ContainsFunc(c.entries, func(e entry) bool {
 		_, seen := c.seen[e.identity]
 		_, held := c.opt.Held[e.identity]
-		return e.identity != "" && !seen && !held
+		return e.identity != "" && !seen && (!held || c.another(e))
 	})
 }
 
 // familiar says that an entry which was never heard of may be a message that was.
 func (c *collection) familiar(e entry) bool {
 	_, held := c.opt.Held[e.identity]
-	if e.identity == "" || held || !c.change.all && !c.opt.Waiting[e.identity].Doubt {
+	if e.identity == "" || held && !c.another(e) || !c.change.all && !c.opt.Waiting[e.identity].Doubt {
 		return false
 	}
 	i, _ := slices.BinarySearchFunc(c.change.missing, e.size-max(slack, e.size/slackPart), missing.compareSize)

@@ -187,9 +187,24 @@ func (c *collection) conclude() {
 	c.tellChange()
 }
 
+// spare keeps what was to be dropped when the session began, and isn't any more.
+func (c *collection) spare() {
+	if c.opt.StillDrop == nil {
+		return
+	}
+	c.doomed = slices.DeleteFunc(c.doomed, func(d doomed) bool {
+		spared := d.unread && !c.opt.StillDrop(d.identity)
+		if spared {
+			c.report.Held++
+		}
+		return spared
+	})
+}
+
 // quit deletes what is to be deleted, makes it come true, and forgets what the server showed to be gone. All of it is one group where
 // the server lets it be, as no deletion counts before QUIT does.
 func (c *collection) quit() *Error {
+	c.spare()
 	commands := make([]step, 0, len(c.doomed)+1)
 	for _, e := range c.doomed {
 		command := fmt.Sprintf("DELE %d", e.number)
@@ -202,7 +217,8 @@ func (c *collection) quit() *Error {
 		}
 		c.flush()
 	}
-	marked, unread := 0, 0
+	marked := 0
+	var unread []string
 	for i, st := range commands {
 		if !c.pipelining {
 			c.send(st)
@@ -221,22 +237,22 @@ func (c *collection) quit() *Error {
 		default:
 			marked++
 			if c.doomed[i].unread {
-				unread++
+				unread = append(unread, c.doomed[i].identity)
 			}
 		}
 	}
 	return nil
 }
 
-// quitted is the end, with the reply to QUIT.
-func (c *collection) quitted(marked, unread int, refused *Error) {
+// quitted is the end, with the reply to QUIT. unread are the identities of those marked that never were retrieved.
+func (c *collection) quitted(marked int, unread []string, refused *Error) {
 	if refused != nil {
 		// RFC 1939 §6: some or none were deleted. What still is there will be listed and deleted next time.
 		c.problem(fmt.Errorf("the server did not delete all it should have: %w", refused))
 		return
 	}
-	c.report.Deleted, c.report.Dropped = marked, unread
-	c.report.Gone = c.goneHeld()
+	c.report.Deleted, c.report.Dropped = marked, len(unread)
+	c.report.Gone = slices.Sorted(slices.Values(append(unread, c.goneHeld()...)))
 	c.report.Emptied = c.complete && marked == c.report.Listed
 	if gone := c.gone(); len(gone) > 0 {
 		if err := c.store.Forget(c.ctx, gone); err != nil {
@@ -275,7 +291,7 @@ func (c *collection) gone() []string {
 	return gone
 }
 
-// goneHeld are the identities in Options.Held that no message of a complete listing can have.
+// goneHeld are the identities in Options.Held that no message of a complete listing can have, in no order.
 func (c *collection) goneHeld() []string {
 	listed := make(map[string]bool, len(c.entries))
 	for _, e := range c.entries {
@@ -291,7 +307,6 @@ func (c *collection) goneHeld() []string {
 			gone = append(gone, id)
 		}
 	}
-	slices.Sort(gone)
 	return gone
 }
 

@@ -26,12 +26,15 @@ func (c *collection) tops() bool {
 // called under the mutex.
 func (c *collection) decide(m *message) bool {
 	released, shown := c.opt.Held[m.identity]
-	nameless := m.identity == ""
+	nameless, drop := m.identity == "", c.opt.Drop[m.identity]
+	if c.another(m.entry) {
+		released, shown, drop = false, false, false
+	}
 	m.todo(retrieve)
 	switch {
 	case released && !nameless:
 		return true
-	case c.opt.Drop[m.identity] && !nameless:
+	case drop && !nameless:
 		c.doomed = append(c.doomed, doomed{m.entry, true})
 	case shown && !nameless:
 		c.report.Held++
@@ -49,6 +52,13 @@ func (c *collection) decide(m *message) bool {
 	}
 	m.saved = true // as far as we go
 	return false
+}
+
+// another says that a message is not the one that was held under its UIDL, by its size. To delete it takes the very same size: if that is a
+// mistake, the message is shown once more, and nothing is lost.
+func (c *collection) another(e entry) bool {
+	size := c.opt.HeldSize[e.identity]
+	return apart(size, e.size) || size > 0 && size != e.size && c.opt.Drop[e.identity]
 }
 
 // overHold says that a message of that size is shown and not retrieved.

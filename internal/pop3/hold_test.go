@@ -41,7 +41,7 @@ func TestHold(t *testing.T) {
 			"released":            {func(o *Options) { o.Held, o.MaxBytes = map[string]bool{"l1": true}, 9 }, Report{Collected: 1, Deleted: 1}, 0},
 			"dropped": {func(o *Options) {
 				o.Held, o.Drop = map[string]bool{"l1": false}, map[string]bool{"l1": true, "x": true}
-			}, Report{Dropped: 1, Deleted: 1}, 0},
+			}, Report{Dropped: 1, Deleted: 1, Gone: []string{"l1"}}, 0},
 			"both": {func(o *Options) { o.Held, o.Drop = map[string]bool{"l1": true}, map[string]bool{"l1": true} }, Report{Collected: 1, Deleted: 1}, 0},
 			"gone": {func(o *Options) { o.Held = map[string]bool{"l1": false, "x": true, "a": false} }, Report{Held: 1, Gone: []string{"a", "x"}}, 1},
 		} {
@@ -279,5 +279,51 @@ func TestHoldTakesNoTime(t *testing.T) {
 				t.Errorf("%+v, %v, %v", r, err, took)
 			}
 		})
+	}
+}
+
+// A server that gives the UIDL of a held message to another one: what was decided means the one that is gone. The other one is neither
+// deleted unread, nor brought in whatever its size, nor left for ever because a message of that name waits for a decision.
+func TestHeldNameGivenAnew(t *testing.T) {
+	for what, test := range map[string]struct {
+		decided func(*Options)
+		lines   int // of the other message
+		want    Report
+		shown   bool
+	}{
+		"undecided, small": {func(*Options) {}, 1, Report{Collected: 1, Deleted: 1}, false},
+		"undecided, large": {func(*Options) {}, 200, Report{Held: 1}, true},
+		"released, large":  {func(o *Options) { o.Held["l1"] = true }, 200, Report{Held: 1}, true},
+		"dropped, small":   {func(o *Options) { o.Drop = map[string]bool{"l1": true} }, 1, Report{Collected: 1, Deleted: 1}, false},
+		"dropped, large":   {func(o *Options) { o.Drop = map[string]bool{"l1": true} }, 200, Report{Held: 1}, true},
+		"dropped, alike":   {func(o *Options) { o.Drop = map[string]bool{"l1": true} }, 101, Report{Held: 1}, true},
+		"dropped, listed with a size that is not known": {func(o *Options) { o.Drop, o.HeldSize = map[string]bool{"l1": true}, nil }, 101,
+			Report{Dropped: 1, Deleted: 1}, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			other := letter(2, test.lines)
+			other.uidl = "l1"
+			d, a, opt := &maildrop{capa: pipelined, mails: []mail{other}}, newArchive(), acquainted(holding())
+			opt.Held, opt.HeldSize = map[string]bool{"l1": false}, map[string]int64{"l1": int64(len(letter(1, 100).text))}
+			test.decided(&opt)
+			r, err := d.collect(t, opt, a)
+			if err != nil || r.Collected != test.want.Collected || r.Held != test.want.Held || r.Dropped != test.want.Dropped || r.Deleted != test.want.Deleted {
+				t.Errorf("%+v, %v", r, err)
+			}
+			if _, shown := a.held["l1"]; shown != test.shown {
+				t.Errorf("shown to the store: %v", shown)
+			}
+		})
+	}
+}
+
+// Somebody thinks better of it while the session goes on: what he let come isn't deleted.
+func TestDropTakenBack(t *testing.T) {
+	d, a, opt := withLarge(), newArchive(), acquainted(holding())
+	opt.Held, opt.Drop = map[string]bool{"l1": false}, map[string]bool{"l1": true}
+	opt.StillDrop = func(identity string) bool { return identity != "l1" }
+	r, err := d.collect(t, opt, a)
+	if err != nil || r.Held != 1 || r.Dropped != 0 || r.Deleted != 3 || len(d.mails) != 1 || len(r.Gone) > 0 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

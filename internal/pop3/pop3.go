@@ -134,9 +134,15 @@ type Options struct {
 	// Held is what became of messages that were shown to Store.Hold, by their identity. False: nothing yet; it is left where it is, and
 	// not asked for. True: it was released, and is retrieved whatever its size.
 	Held map[string]bool
+	// HeldSize is with what size those in Held were shown; 0: not known. Under a UIDL that is there with another size is another message: the
+	// server has given it anew, and what was decided means the one that is gone.
+	HeldSize map[string]int64
 	// Drop are the identities of messages to be deleted though they were not retrieved: true, and not released in Held. It has no say over
 	// what was collected.
 	Drop map[string]bool
+	// StillDrop is asked of each message in Drop right before it is deleted, as people may have thought better of it since the session began;
+	// nil: they never do.
+	StillDrop func(identity string) bool
 	// Preview is how many lines of the body Store.Hold is shown, 200 at most. Zero means 12.
 	Preview int
 	// Timeout is the silence allowed on the line: nothing moves either way. Zero means 90 s.
@@ -201,8 +207,9 @@ type Report struct {
 	Bytes         int64   // octets of the messages collected
 	Emptied       bool    // all that was listed is deleted, as the server confirmed
 	Problems      []error // what went wrong without ending the session
-	// Gone are the identities in Options.Held that the server no longer has, sorted. None are there after a listing that was not
-	// understood, or in which the server has changed its UIDLs, nor if the session didn't come to its end.
+	// Gone are the identities in Options.Held that the server no longer has, sorted: those just dropped, and those it doesn't list. None of the
+	// latter are there after a listing that was not understood, or in which the server has changed its UIDLs; and none at all if the session
+	// didn't come to its end.
 	Gone []string
 	// Known is what to keep of the server for the next session; nil: forget what was kept.
 	Known *Known
