@@ -21,7 +21,8 @@ func WithUpdate(id spool.ID, change func(*Message) error) Also {
 }
 
 // WithHold enters a message that is held at the provider, with the note to those it is
-// for. One that is entered already keeps its Since, and what a person decided.
+// for. One that is entered already keeps its Since, and what a person decided; but not if it is another message, by its Print or
+// else its Size.
 func WithHold(h Hold) Also {
 	return Also{decide: func(tx *bbolt.Tx) (func() error, error) { return putHold(tx, h) }}
 }

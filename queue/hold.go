@@ -52,17 +52,22 @@ func HoldID(box, uidl string) string {
 	return string(id)
 }
 
-// Holds lists what is held at the provider, by box and UIDL.
+// Holds lists what is held at the provider, by box and UIDL. Rows that can't be read are joined into the error, which wraps
+// ErrCorrupt; the others are returned with it.
 func (q *Queue) Holds() ([]Hold, error) {
 	var list []Hold
+	var faults []error
 	err := q.view(func(tx *bbolt.Tx) error {
 		return bucketHolds.in(tx).ForEach(func(_, row []byte) error {
-			h, err := decodeHold(row)
-			list = append(list, h)
-			return err
+			if h, err := decodeHold(row); err != nil {
+				faults = append(faults, err)
+			} else {
+				list = append(list, h)
+			}
+			return nil
 		})
 	})
-	return list, err
+	return list, errors.Join(append(faults, err)...)
 }
 
 // Release lets a held message come with the next call, whatever was decided before.
@@ -83,11 +88,11 @@ func (q *Queue) decideHold(ctx context.Context, id string, decide func(h *Hold, 
 	err := q.change(ctx, "held message", func(tx *bbolt.Tx) (func() error, error) {
 		found := false
 		err := bucketHolds.in(tx).ForEach(func(_, row []byte) error {
-			one, err := decodeHold(row)
-			if err == nil && one.ID == id {
+			// One that can't be read is not the one: people have its ID from a note, and are told that there is none.
+			if one, err := decodeHold(row); err == nil && one.ID == id {
 				h, found = one, true
 			}
-			return err
+			return nil
 		})
 		if err == nil && !found {
 			err = fmt.Errorf("%.40q: %w", id, ErrNotFound)
@@ -102,7 +107,8 @@ func (q *Queue) decideHold(ctx context.Context, id string, decide func(h *Hold, 
 }
 
 // MoveHold gives a held message its new UIDL: the provider has numbered the box anew. Its ID stays, as people have it in their
-// notes. ErrNotFound when it isn't held under the old one.
+// notes. One that is held under the new UIDL is another, whose turn to move comes: it has the old one until then. ErrNotFound
+// when there is none under the old one.
 func (q *Queue) MoveHold(ctx context.Context, box, old, uidl string) error {
 	return q.change(ctx, "move hold", func(tx *bbolt.Tx) (func() error, error) {
 		if err := checkSeenKey(box, uidl); err != nil {
@@ -118,7 +124,17 @@ func (q *Queue) MoveHold(ctx context.Context, box, old, uidl string) error {
 		}
 		h.UIDL = uidl
 		write, err := writeHold(tx, h)
-		return func() error { return errors.Join(bucketHolds.in(tx).Delete(holdKey(box, old)), write()) }, err
+		if err != nil {
+			return nil, err
+		}
+		leave := func() error { return bucketHolds.in(tx).Delete(holdKey(box, old)) }
+		if other, fault := decodeHold(bucketHolds.in(tx).Get(holdKey(box, uidl))); fault == nil && old != uidl {
+			other.UIDL = old
+			if leave, err = writeHold(tx, other); err != nil {
+				return nil, err
+			}
+		}
+		return func() error { return errors.Join(leave(), write()) }, nil
 	})
 }
 
@@ -146,14 +162,19 @@ func putHold(tx *bbolt.Tx, h Hold) (func() error, error) {
 		return nil, err
 	}
 	h.ID = HoldID(h.Box, h.UIDL)
-	if row := bucketHolds.in(tx).Get(holdKey(h.Box, h.UIDL)); row != nil {
-		old, err := decodeHold(row)
-		if err != nil {
-			return nil, err
-		}
+	// A row that can't be read is replaced by this one.
+	if old, err := decodeHold(bucketHolds.in(tx).Get(holdKey(h.Box, h.UIDL))); err == nil && h.same(old) {
 		h.ID, h.Since, h.Released, h.Dropped, h.By = old.ID, old.Since, old.Released, old.Dropped, old.By
 	}
 	return writeHold(tx, h)
+}
+
+// same says that two rows of one UIDL are of one message: a provider may give it to another one later.
+func (h *Hold) same(old Hold) bool {
+	if h.Print != "" && old.Print != "" {
+		return h.Print == old.Print
+	}
+	return h.Size == old.Size
 }
 
 func writeHold(tx *bbolt.Tx, h Hold) (func() error, error) {

@@ -244,3 +244,84 @@ func TestUpgrade(t *testing.T) {
 		t.Error("mail was lost by the upgrade")
 	}
 }
+
+// A provider gives the UIDL of a held message to another one: what was decided was about the other.
+func TestHoldOfAnotherMessage(t *testing.T) {
+	q := open(t, t.TempDir(), Options{})
+	enter := func(h Hold) Hold {
+		t.Helper()
+		note := Message{Origin: Notice, To: []Recipient{{Addr: "ann", Where: Local}}}
+		if _, err := q.AddWith(t.Context(), note, strings.NewReader("note"), WithHold(h)); err != nil {
+			t.Fatal(err)
+		}
+		held, err := q.Holds()
+		if err != nil || len(held) != 1 {
+			t.Fatalf("%+v, %v", held, err)
+		}
+		return held[0]
+	}
+	first := Hold{Box: "box", UIDL: "7", Size: 9e6, Print: "a", Since: time.Unix(1000, 0).UTC()}
+	if _, err := q.GiveUp(t.Context(), enter(first).ID, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	again := first
+	again.Size++
+	if h := enter(again); h.Dropped.IsZero() || h.Size != again.Size {
+		t.Errorf("the same message, counted anew: %+v", h)
+	}
+	other := Hold{Box: "box", UIDL: "7", Size: 9e6, Print: "b", Since: time.Unix(2000, 0).UTC()}
+	if h := enter(other); !h.Dropped.IsZero() || !h.Since.Equal(other.Since) || h.By != "" {
+		t.Errorf("another message: %+v", h)
+	}
+}
+
+// All of a box are numbered anew, and the new numbers are old ones of others.
+func TestHoldsChangePlaces(t *testing.T) {
+	q := open(t, t.TempDir(), Options{})
+	note := func() Message { return Message{Origin: Notice, To: []Recipient{{Addr: "ann", Where: Local}}} }
+	for uidl, print := range map[string]string{"1": "a", "2": "b"} {
+		if _, err := q.AddWith(t.Context(), note(), strings.NewReader("note"), WithHold(Hold{Box: "box", UIDL: uidl, Size: 9, Print: print})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := q.Release(t.Context(), HoldID("box", "2"), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	for _, move := range [][2]string{{"1", "2"}, {"1", "3"}} { // b was given a's old one, from which it moves on
+		if err := q.MoveHold(t.Context(), "box", move[0], move[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held, err := q.Holds()
+	if err != nil || len(held) != 2 || held[0].Print != "a" || held[0].UIDL != "2" || held[1].Print != "b" || held[1].UIDL != "3" || held[1].Released.IsZero() {
+		t.Errorf("%+v, %v", held, err)
+	}
+}
+
+// A row that can't be read is one message's trouble: the others are still held, decided on, and entered.
+func TestHoldsWithDamage(t *testing.T) {
+	q := open(t, t.TempDir(), Options{})
+	note := func() Message { return Message{Origin: Notice, To: []Recipient{{Addr: "ann", Where: Local}}} }
+	enter := func(uidl string) error {
+		_, err := q.AddWith(t.Context(), note(), strings.NewReader("note"), WithHold(Hold{Box: "box", UIDL: uidl, Size: 9}))
+		return err
+	}
+	if err := errors.Join(enter("1"), enter("2")); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.db.Update(func(tx *bbolt.Tx) error { return bucketHolds.in(tx).Put(holdKey("box", "1"), []byte("{torn")) }); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := q.Holds(); !errors.Is(err, ErrCorrupt) || len(held) != 1 || held[0].UIDL != "2" {
+		t.Errorf("%+v, %v", held, err)
+	}
+	if _, err := q.Release(t.Context(), HoldID("box", "2"), "ann"); err != nil {
+		t.Error(err)
+	}
+	if err := enter("1"); err != nil {
+		t.Error(err)
+	}
+	if held, err := q.Holds(); err != nil || len(held) != 2 {
+		t.Errorf("%+v, %v", held, err)
+	}
+}

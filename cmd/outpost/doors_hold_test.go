@@ -78,7 +78,8 @@ func TestDoorsHoldIn(t *testing.T) {
 		r.provider.AddMail("ann", padded(subject, "From: Far Away <far@far.example>", 20_000))
 	}
 	r.provider.AddMail("old", padded("not long", "", 20_000))
-	r.expired("old", r.provider.AddMail("old", padded("for too long", "", 20_000)))
+	forTooLong := padded("for too long", "", 20_000)
+	r.expired("old", r.provider.AddMail("old", forTooLong), len(forTooLong))
 	if row := r.called(); row.Collected != 1 || row.Held != 4 || row.Deleted != 2 {
 		t.Errorf("%d collected, %d held, %d deleted", row.Collected, row.Held, row.Deleted)
 	}
@@ -132,9 +133,9 @@ func TestDoorsHoldIn(t *testing.T) {
 }
 
 // expired enters a message of a box as one that has been held for two days.
-func (r *rig) expired(box, uidl string) {
+func (r *rig) expired(box, uidl string, size int) {
 	r.t.Helper()
-	h := queue.Hold{Box: box + "@pop.provider.example", UIDL: uidl, Size: 20_000, Since: time.Now().AddDate(0, 0, -2), To: []string{"ann"}}
+	h := queue.Hold{Box: box + "@pop.provider.example", UIDL: uidl, Size: int64(size), Since: time.Now().AddDate(0, 0, -2), To: []string{"ann"}}
 	h.ID = queue.HoldID(h.Box, h.UIDL)
 	note := queue.Message{Origin: queue.Notice, To: []queue.Recipient{{Addr: "ann", Where: queue.Local}}}
 	if _, err := r.office.queue.AddWith(r.t.Context(), note, strings.NewReader("Subject: a note of then\r\n\r\n"), queue.WithHold(h)); err != nil {

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -169,10 +170,7 @@ func (o *office) outward(m queue.Message, body io.Reader) (session.Outward, erro
 
 // held lists what waits for a person's decision.
 func (o *office) held() ([]control.Held, error) {
-	holds, err := o.queue.Holds()
-	if err != nil {
-		return nil, err
-	}
+	holds, damaged := o.queue.Holds()
 	list := make([]control.Held, 0, len(holds))
 	for _, h := range holds {
 		one := control.Held{ID: h.ID, AtProvider: true, Since: h.Since, Size: h.Size, From: h.From, Subject: h.Subject, To: h.To}
@@ -193,7 +191,7 @@ func (o *office) held() ([]control.Held, error) {
 	for _, m := range messages {
 		list = append(list, o.heldHere(m)...)
 	}
-	return list, err
+	return list, errors.Join(damaged, err)
 }
 
 // heldHere is a message of the queue, if it is held.

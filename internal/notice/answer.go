@@ -138,7 +138,7 @@ func (n *Notifier) manages(by string) bool { return by == "" || n.opt.Has(by, n.
 // may says whether somebody decides on a message at the provider.
 func (n *Notifier) may(id, by string) error {
 	held, err := n.opt.Queue.Holds()
-	if err != nil {
+	if err != nil && !errors.Is(err, queue.ErrCorrupt) { // what can't be read is another message
 		return err
 	}
 	i := slices.IndexFunc(held, func(h queue.Hold) bool { return h.ID == id })

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -66,28 +69,57 @@ func (s *Session) Price(octets int64) Price {
 
 // prepare sets what the office's rules and people say about the messages of a box.
 func (b *boxStore) prepare(opt *pop3.Options) error {
-	q := b.call.s.opt.Queue
 	now := time.Now()
 	if b.box.HoldAbove != nil && b.call.s.opt.Hold != nil {
 		opt.HoldAbove = b.box.HoldAbove(now)
 	}
-	holds, err := q.Holds()
+	holds, err := b.holds()
 	if err != nil {
-		return fmt.Errorf("what is held at the provider: %w", err)
+		return err
 	}
-	opt.Held, opt.Drop = make(map[string]bool), make(map[string]bool)
+	opt.Held, opt.HeldSize, opt.Drop = make(map[string]bool), make(map[string]int64), make(map[string]bool)
 	for _, h := range holds {
-		if h.Box != b.box.Account {
-			continue
-		}
-		opt.Held[h.UIDL] = !h.Released.IsZero()
-		expired := b.box.HoldExpire > 0 && now.Sub(h.Since) >= b.box.HoldExpire
-		opt.Drop[h.UIDL] = h.Released.IsZero() && (expired || !h.Dropped.IsZero())
+		opt.Held[h.UIDL], opt.HeldSize[h.UIDL], opt.Drop[h.UIDL] = !h.Released.IsZero(), h.Size, b.givenUp(h, now)
 	}
+	opt.StillDrop = b.stillDrop(now)
 	if b.box.KeepUnread {
 		opt.Keep, err = b.unread()
 	}
 	return err
+}
+
+// holds are the messages of the box that are held. A row that can't be read is told, and stops nothing: its message is shown again.
+func (b *boxStore) holds() ([]queue.Hold, error) {
+	all, err := b.call.s.opt.Queue.Holds()
+	switch {
+	case errors.Is(err, queue.ErrCorrupt):
+		b.call.problem("box "+b.box.Name, err)
+	case err != nil:
+		return nil, fmt.Errorf("what is held at the provider: %w", err)
+	}
+	return slices.DeleteFunc(all, func(h queue.Hold) bool { return h.Box != b.box.Account }), nil
+}
+
+// givenUp says that a held message is to be deleted at the provider.
+func (b *boxStore) givenUp(h queue.Hold, now time.Time) bool {
+	expired := b.box.HoldExpire > 0 && now.Sub(h.Since) >= b.box.HoldExpire
+	return h.Released.IsZero() && (expired || !h.Dropped.IsZero())
+}
+
+// stillDrop is pop3.Options.StillDrop: it looks once, when the first message is to be deleted. If that can't be told, all stay for now.
+func (b *boxStore) stillDrop(now time.Time) func(identity string) bool {
+	look := sync.OnceValue(func() map[string]bool {
+		drop := make(map[string]bool)
+		holds, err := b.holds()
+		if err != nil {
+			b.call.problem("box "+b.box.Name, err)
+		}
+		for _, h := range holds {
+			drop[h.UIDL] = b.givenUp(h, now)
+		}
+		return drop
+	})
+	return func(identity string) bool { return look()[identity] }
 }
 
 // unread says which messages of the box stay there because nobody has read them here. What is collected in this session has
@@ -137,12 +169,12 @@ func (b *boxStore) renumbered(ctx context.Context, print string, h pop3.Held) (b
 	if print == "" {
 		return false, nil
 	}
-	holds, err := b.call.s.opt.Queue.Holds()
+	holds, err := b.holds()
 	if err != nil {
 		return false, err
 	}
 	for _, known := range holds {
-		if known.Box == b.box.Account && known.Print == print && known.Size == h.Size {
+		if known.Print == print && known.Size == h.Size {
 			return true, b.call.s.opt.Queue.MoveHold(ctx, known.Box, known.UIDL, h.Identity)
 		}
 	}
