@@ -130,3 +130,35 @@ func TestPrice(t *testing.T) {
 		t.Errorf("nothing is known of the line: %+v", got)
 	}
 }
+
+// What was refused is let come while the session goes on: it isn't deleted at its end. The answer to the person says that it comes.
+func TestReleasedWhileTheSessionGoesOn(t *testing.T) {
+	q, err := queue.Open(t.TempDir(), queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	for _, uidl := range []string{"1", "2"} {
+		note := queue.Message{Origin: queue.Notice, To: []queue.Recipient{{Addr: "ann", Where: queue.Local}}}
+		if _, err := q.AddWith(t.Context(), note, io.LimitReader(zeros{}, 10), queue.WithHold(queue.Hold{Box: "a", UIDL: uidl, Size: 7})); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.GiveUp(t.Context(), queue.HoldID("a", uidl), "ann"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := New(Options{Queue: q, Boxes: []Box{{Name: "a", Account: "a"}}, Lines: []Route{{Line: newFakeLine("line"), MaxCall: time.Hour}}})
+	var opt pop3.Options
+	if err := (&boxStore{call: s.newCall(s.opt.Lines[0]), box: s.opt.Boxes[0]}).prepare(&opt); err != nil {
+		t.Fatal(err)
+	}
+	if !opt.Drop["1"] || !opt.Drop["2"] || opt.HeldSize["1"] != 7 {
+		t.Fatalf("%+v", opt)
+	}
+	if _, err := q.Release(t.Context(), queue.HoldID("a", "1"), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if opt.StillDrop("1") || !opt.StillDrop("2") {
+		t.Error("what was released since is deleted, or what wasn't is not")
+	}
+}
