@@ -39,8 +39,8 @@ import (
 // ended before step 6 began. After any error the message isn't kept, except when
 // the commit itself failed: then it may be there, and is whole if it is.
 //
-// Of a collected message with Copies, those recipients are passed over who have a copy. If
-// that is all of them, it is ErrCopy: nothing is kept but the fact that the UIDL was seen, which
+// Of a collected message with Copies, those recipients are passed over who have a copy, here or by a rule outside. If
+// that is all of them, it is ErrCopy: nothing is kept but the fact that the UIDL was seen, with the ID of the message they have, which
 // is durable as with ErrSeen.
 //
 // AddWith does something else in step 6 too.
@@ -161,12 +161,15 @@ func (q *Queue) insert(tx *bbolt.Tx, m *Message) (write func() error, copied boo
 		return nil, false, ErrSeen
 	}
 	var writes []func() error
+	seen := seenOf(m)
 	if m.Copies != "" {
-		remember, fresh, err := q.passCopies(tx, m)
+		remember, other, all, err := q.passCopies(tx, m)
 		if err != nil {
 			return nil, false, err
 		}
-		if copied = !fresh; fresh {
+		if copied = all; copied {
+			seen.ID = other
+		} else {
 			writes = append(writes, remember)
 		}
 	}
@@ -179,7 +182,7 @@ func (q *Queue) insert(tx *bbolt.Tx, m *Message) (write func() error, copied boo
 	}
 	if m.UIDL != "" {
 		writes = append(writes, func() error {
-			return errors.Join(bucketHolds.in(tx).Delete(holdKey(m.Box, m.UIDL)), markSeen(tx, m.Box, m.UIDL, seenOf(m)))
+			return errors.Join(bucketHolds.in(tx).Delete(holdKey(m.Box, m.UIDL)), markSeen(tx, m.Box, m.UIDL, seen))
 		})
 	}
 	return func() error {

@@ -4,11 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"outpost/spool"
 )
 
 // What is remembered of messages that came, so that a copy through another box can be
@@ -18,9 +19,10 @@ const (
 	copiesMost = 50_000
 )
 
-// copies is a row: who in the office has the message.
+// copies is a row: who has the message, in the office or by a rule outside, and the first one's ID.
 type copies struct {
 	To []string `json:"to"`
+	ID spool.ID `json:"id,omitempty"`
 }
 
 // copyKey is what copies of a message are found by, the same length whatever the message
@@ -30,21 +32,21 @@ func copyKey(text string) []byte {
 	return sum[:16]
 }
 
-// passCopies takes the local recipients of m out of its way who have a copy already, and
-// returns the write that remembers the others. fresh says that somebody is left to have it.
-func (q *Queue) passCopies(tx *bbolt.Tx, m *Message) (write func() error, fresh bool, err error) {
+// passCopies takes the recipients of m out of its way who have a copy already, and
+// returns the write that remembers the others. other is set if nobody is left to have it: the message that they have.
+func (q *Queue) passCopies(tx *bbolt.Tx, m *Message) (write func() error, other spool.ID, copied bool, err error) {
 	key := copyKey(m.Copies)
-	var have copies
+	have := copies{ID: m.ID}
 	row := bucketCopies.in(tx).Get(key)
-	if row != nil {
-		if len(row) < 8 || json.Unmarshal(row[8:], &have) != nil {
-			return nil, false, fmt.Errorf("a row of copies is %w", ErrCorrupt)
-		}
+	if row != nil && (len(row) < 8 || json.Unmarshal(row[8:], &have) != nil) {
+		// Nobody knows who has it. Twice is better than not at all, and than in each call again.
+		q.opt.Log.Error("a row of copies can't be read; the message is delivered", "id", string(m.ID))
+		row, have = row[:min(len(row), 8)], copies{ID: m.ID}
 	}
 	for i := range m.To {
 		r := &m.To[i]
 		switch {
-		case r.Where != Local || r.State != Waiting:
+		case r.State != Waiting:
 		case slices.Contains(have.To, r.Addr):
 			r.State, r.Reply = Sent, "a copy of this message came through another box"
 		default:
@@ -52,13 +54,13 @@ func (q *Queue) passCopies(tx *bbolt.Tx, m *Message) (write func() error, fresh 
 		}
 	}
 	if m.done() {
-		return nil, false, nil
+		return nil, have.ID, true, nil
 	}
 	text, err := json.Marshal(have)
 	if err != nil {
-		return nil, false, err
+		return nil, "", false, err
 	}
-	return func() error { return q.putCopies(tx, key, row, m.Received, text) }, true, nil
+	return func() error { return q.putCopies(tx, key, row, m.Received, text) }, "", false, nil
 }
 
 // putCopies stores a row, which begins with its time, and drops those that are too old or
@@ -66,7 +68,7 @@ func (q *Queue) passCopies(tx *bbolt.Tx, m *Message) (write func() error, fresh 
 func (q *Queue) putCopies(tx *bbolt.Tx, key, old []byte, at time.Time, text []byte) error {
 	ages, rows := bucketCopyAges.in(tx), bucketCopies.in(tx)
 	if old != nil {
-		if err := ages.Delete(slices.Concat(old[:8], key)); err != nil {
+		if err := ages.Delete(slices.Concat(old[:min(len(old), 8)], key)); err != nil {
 			return err
 		}
 	} else {

@@ -101,7 +101,7 @@ type Message struct {
 	// it has nothing that could. It is kept with the UIDL.
 	Print string `json:"print,omitempty"`
 	// Copies is the same text for all copies of a Collected message, whatever box they came
-	// through: each local recipient gets one of them. "": it is nobody's copy.
+	// through: each recipient gets one of them. "": it is nobody's copy.
 	Copies string `json:"copies,omitempty"`
 	// Received is when we got it, in UTC. Set by Add when zero.
 	Received time.Time `json:"received"`

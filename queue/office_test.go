@@ -106,7 +106,8 @@ func TestCopies(t *testing.T) {
 		if _, err := q.Add(t.Context(), copyOf(uidl, "m", "ann", "cem"), strings.NewReader("body")); !errors.Is(err, ErrCopy) {
 			t.Errorf("a copy that nobody needs: %v", err)
 		}
-		if seen, err := q.Seen("box"); err != nil || seen[uidl].At.IsZero() {
+		// What is done with the message they have is done with this one: it is at the provider until that is read, if so wished.
+		if seen, err := q.Seen("box"); err != nil || seen[uidl].At.IsZero() || seen[uidl].ID != first.ID {
 			t.Errorf("the copy's UIDL was not noted: %v, %v", seen, err)
 		}
 		shut(t, q)
@@ -323,5 +324,34 @@ func TestHoldsWithDamage(t *testing.T) {
 	}
 	if held, err := q.Holds(); err != nil || len(held) != 2 {
 		t.Errorf("%+v, %v", held, err)
+	}
+}
+
+// What a rule sends out goes once, however many boxes it came through.
+func TestCopiesGoOutOnce(t *testing.T) {
+	q := open(t, t.TempDir(), Options{})
+	out := Recipient{Addr: "x@far.example", Where: Remote, By: "on"}
+	first, second := copyOf("1", "m", "ann"), copyOf("2", "m", "ben")
+	first.To, second.To = append(first.To, out), append(second.To, out)
+	add(t, q, first, "body")
+	if m := add(t, q, second, "body"); m.To[0].State != Waiting || m.To[1].State != Sent {
+		t.Errorf("the second copy: %+v", m.To)
+	}
+}
+
+// A row of copies that can't be read is no reason to refuse a message, in this call and each after it.
+func TestCopiesDamaged(t *testing.T) {
+	for _, torn := range []string{"", "1234567", "12345678{torn"} {
+		q := open(t, t.TempDir(), Options{})
+		add(t, q, copyOf("1", "m", "ann"), "body")
+		if err := q.db.Update(func(tx *bbolt.Tx) error { return bucketCopies.in(tx).Put(copyKey("m"), []byte(torn)) }); err != nil {
+			t.Fatal(err)
+		}
+		if m := add(t, q, copyOf("2", "m", "ann"), "body"); m.To[0].State != Waiting {
+			t.Errorf("%q: %+v", torn, m.To)
+		}
+		if _, err := q.Add(t.Context(), copyOf("3", "m", "ann"), strings.NewReader("body")); !errors.Is(err, ErrCopy) {
+			t.Errorf("%q: the row isn't mended: %v", torn, err)
+		}
 	}
 }

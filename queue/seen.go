@@ -21,7 +21,7 @@ const maxSeenKey = 1024
 type Seen struct {
 	// At is when it was first seen.
 	At time.Time `json:"at"`
-	// ID is the message's here; "": it was only marked, or is of a time when that was not noted. So it is with
+	// ID is the message's here, of a copy the one's that came first; "": it was only marked, or is of a time when that was not noted. So it is with
 	// the following.
 	ID spool.ID `json:"id,omitempty"`
 	// Size is Message.Listed.

@@ -42,8 +42,14 @@ func (m *Mailroom) For(box string, header io.Reader, size int64) []string {
 	return d.To
 }
 
-// read reads the header, and what copies of the message have in common: its Message-ID and
-// content. The rest of the header differs from box to box.
+// written are the fields of a header that its author, and nobody on the way, has written, as far as a reader sees them.
+var written = [...]string{
+	"From", "Sender", "Reply-To", "To", "Cc", "Date", "Subject", "Content-Type", "Content-Transfer-Encoding",
+}
+
+// read reads the header, and what copies of the message have in common: its Message-ID, its content, and what is written. The rest of the
+// header differs from box to box. Message-ID and content alone would not do: there are machines that give all their alarms the same, with another
+// date; and who knows a message that is to come could send its text before it with another sender, so that it came to nobody.
 func read(body io.ReadSeeker) (header route.Header, copies string, err error) {
 	if header, err = route.ReadHeader(body); err != nil {
 		return header, "", err
@@ -60,10 +66,16 @@ func read(body io.ReadSeeker) (header route.Header, copies string, err error) {
 		return header, "", err
 	}
 	hash := sha256.New()
+	fmt.Fprintf(hash, "%q\n", id)
+	for _, name := range written {
+		for _, value := range header.Values(name) {
+			fmt.Fprintf(hash, "%s: %q\n", name, strings.Join(strings.Fields(value), " "))
+		}
+	}
 	if _, err := io.Copy(hash, src); err != nil {
 		return header, "", err
 	}
-	return header, id + " " + hex.EncodeToString(hash.Sum(nil)), nil
+	return header, hex.EncodeToString(hash.Sum(nil)), nil
 }
 
 // messageID is what stands between the brackets of a Message-ID; "" if there is nothing.

@@ -53,7 +53,8 @@ func TestSort(t *testing.T) {
 	}
 }
 
-// Copies have Message-ID and content in common, whatever was done to their headers.
+// Copies have Message-ID, content and what their author wrote in common, whatever was done to their headers on the way. A message with the same
+// Message-ID and text is not always one: alarms have another date, and a stranger who sends before another what that one will, another sender.
 func TestCopies(t *testing.T) {
 	o := open(t, staff())
 	defer o.stop()
@@ -65,15 +66,19 @@ func TestCopies(t *testing.T) {
 		return m.Copies
 	}
 	long := "X-Long: " + strings.Repeat("y", 70_000) + "\r\n"
-	first := of("Message-ID: <1@x>\r\nSubject: a\r\n\r\nbody\r\n")
+	first := of("From: x@x\r\nMessage-ID: <1@x>\r\nSubject: a b\r\nDate: Mon\r\n\r\nbody\r\n")
 	for name, c := range map[string]struct {
 		mail string
 		same bool
 	}{
-		"another header": {"Received: from y\r\nMessage-ID:\r\n\t<1@x>\r\nSubject: b\r\n\r\nbody\r\n", true},
-		"a long field":   {long + "Message-ID: <1@x>\r\n\r\nbody\r\n", true},
-		"another body":   {"Message-ID: <1@x>\r\n\r\nbody!\r\n", false},
-		"another id":     {"Message-ID: <2@x>\r\n\r\nbody\r\n", false},
+		"another header": {"Received: from y\r\nDate: Mon\r\nMessage-ID:\r\n\t<1@x>\r\nSubject: a\r\n b\r\nFrom: x@x\r\n\r\nbody\r\n", true},
+		"a long field":   {long + "From: x@x\r\nMessage-ID: <1@x>\r\nSubject: a b\r\nDate: Mon\r\n\r\nbody\r\n", true},
+		"another body":   {"From: x@x\r\nMessage-ID: <1@x>\r\nSubject: a b\r\nDate: Mon\r\n\r\nbody!\r\n", false},
+		"another id":     {"From: x@x\r\nMessage-ID: <2@x>\r\nSubject: a b\r\nDate: Mon\r\n\r\nbody\r\n", false},
+		"another date":   {"From: x@x\r\nMessage-ID: <1@x>\r\nSubject: a b\r\nDate: Tue\r\n\r\nbody\r\n", false},
+		"another sender": {"From: y@y\r\nMessage-ID: <1@x>\r\nSubject: a b\r\nDate: Mon\r\n\r\nbody\r\n", false},
+		"another reply":  {"From: x@x\r\nReply-To: y@y\r\nMessage-ID: <1@x>\r\nSubject: a b\r\nDate: Mon\r\n\r\nbody\r\n", false},
+		"another kind":   {"From: x@x\r\nContent-Type: text/html\r\nMessage-ID: <1@x>\r\nSubject: a b\r\nDate: Mon\r\n\r\nbody\r\n", false},
 	} {
 		if got := of(c.mail); (got == first) != c.same || got == "" {
 			t.Errorf("%s: %q beside %q", name, got, first)
