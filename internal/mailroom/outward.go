@@ -3,15 +3,17 @@ package mailroom
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"outpost/internal/identity"
+	"outpost/internal/route"
 	"outpost/queue"
 )
 
 // Outward is how a message looks once it leaves the office.
 type Outward struct {
-	// From is the envelope's sender.
+	// From is the envelope's sender; "": the null reverse-path.
 	From string
 	// Grows is by how many octets its content is longer than the one that is kept; below zero: shorter.
 	Grows int64
@@ -20,12 +22,22 @@ type Outward struct {
 }
 
 // Outward says how a message looks outside: under its sender's address at the provider, if he has one; and what a rule forwards as coming
-// from the postmaster, who gets what comes back of it, with a mark by which it is known should it come in again. The body is read to the end of its header.
+// from the postmaster, who gets what comes back of it, with a mark by which it is known should it come in again. What itself came back, or a program
+// wrote, is from nobody: should the report of its failure come to a box whose mail is forwarded, it would be forwarded too, fail, and so on, in each
+// call (RFC 5321 §4.5.5). The body is read to the end of its header.
 func (m *Mailroom) Outward(msg queue.Message, body io.Reader) (Outward, error) {
 	if msg.Origin != queue.Submitted {
+		header, err := route.ReadHeader(body)
+		if err != nil {
+			return Outward{}, fmt.Errorf("mailroom: read the header: %w", err)
+		}
+		from := m.outside(m.postmaster())
+		if automatic(header) {
+			from = ""
+		}
 		mark := fmt.Sprintf("Delivered-To: %s\r\n", m.table().DeliveredTo(m.table().Unplaced()))
 		return Outward{
-			From: m.outside(m.postmaster()), Grows: int64(len(mark)),
+			From: from, Grows: int64(len(mark)),
 			Content: func(r io.Reader) io.Reader { return io.MultiReader(strings.NewReader(mark), r) },
 		}, nil
 	}
@@ -41,6 +53,24 @@ func (m *Mailroom) Outward(msg queue.Message, body io.Reader) (Outward, error) {
 		From: m.outside(msg.From), Grows: grows,
 		Content: func(r io.Reader) io.Reader { return identity.NewReader(r, table.Outside) },
 	}, nil
+}
+
+// automatic says that a message is a report, or else nobody's own words: it has the null reverse-path, as far as the provider has written
+// it down, or the signs of RFC 6522 §3, RFC 3834 §5, or of old servers.
+func automatic(h route.Header) bool {
+	if slices.Contains(h.Values("Return-Path"), "<>") {
+		return true
+	}
+	if kind := strings.ToLower(h.Get("Content-Type")); strings.HasPrefix(kind, "multipart/report") {
+		return true
+	}
+	if word := h.Get("Auto-Submitted"); word != "" && !strings.EqualFold(word, "no") {
+		return true
+	}
+	return slices.ContainsFunc(h.Addresses("From"), func(a string) bool {
+		local, _, _ := strings.Cut(a, "@")
+		return strings.EqualFold(local, "mailer-daemon")
+	})
 }
 
 // outside is an address as the world sees it.

@@ -134,6 +134,25 @@ func TestOutward(t *testing.T) {
 	}
 }
 
+// A report that a rule forwards goes out from nobody, or the report of its own failure would be forwarded, and so on without end.
+func TestOutwardReports(t *testing.T) {
+	o := open(t, staff())
+	defer o.stop()
+	for header, nobody := range map[string]bool{
+		"Subject: a\r\n": false,
+		"Return-Path: <x@far.example>\r\nAuto-Submitted: no\r\n": false,
+		"Return-Path: <>\r\n":                                 true,
+		"Content-Type: Multipart/Report; boundary=x\r\n":      true,
+		"Auto-Submitted: auto-replied\r\n":                    true,
+		"From: Mail Delivery <MAILER-DAEMON@far.example>\r\n": true,
+	} {
+		look, err := o.room.Outward(queue.Message{Origin: queue.Collected}, strings.NewReader(header+"\r\nbody\r\n"))
+		if err != nil || (look.From == "") != nobody {
+			t.Errorf("%q goes out from %q, %v", header, look.From, err)
+		}
+	}
+}
+
 // Which messages nobody has read yet.
 func TestUnread(t *testing.T) {
 	o := open(t, staff())
