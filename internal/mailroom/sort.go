@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/mail"
 	"strings"
+	"unicode"
 
 	"outpost/internal/route"
 	"outpost/queue"
@@ -109,8 +110,9 @@ func skipHeader(r *bufio.Reader) error {
 // returnPath is the envelope's sender, where the provider has written it down (RFC 5321 §4.4).
 func returnPath(h route.Header) string {
 	a, err := mail.ParseAddress(h.Get("Return-Path"))
-	if err != nil {
+	if err != nil || strings.ContainsFunc(a.Address, unicode.IsControl) {
 		return ""
 	}
-	return a.Address
+	// As SMTP has it: with its quotes, should it need them.
+	return strings.TrimSuffix(strings.TrimPrefix((&mail.Address{Address: a.Address}).String(), "<"), ">")
 }

@@ -37,6 +37,9 @@ func TestSort(t *testing.T) {
 		{"ann-box", mail("junk"), "", "x@far.example", "junk"},
 		{"ann-box", mail("wait"), "local:ann(held)", "x@far.example", ""},
 		{"ann-box", mail("urgent"), "local:ann remote:ann@phone.example", "x@far.example", ""},
+		{"ann-box", "Return-Path: <\"john doe\"@far.example>\r\n\r\n", "local:ann", `"john doe"@far.example`, ""},
+		{"ann-box", "Return-Path: <\"x> y\"@far.example>\r\n\r\n", "local:ann", `"x> y"@far.example`, ""},
+		{"ann-box", "Return-Path: <x@\u008d>\r\n\r\n", "local:ann", "", ""},
 		{"ann-box", "\x00\xff", "local:ann", "", ""},
 		{"ann-box", "", "local:ann", "", ""},
 	} {
