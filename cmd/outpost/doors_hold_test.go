@@ -254,8 +254,9 @@ func TestDoorsHoldByRule(t *testing.T) {
 		}
 		r.answer("chloe", note)
 	}
-	if _, err := control.NewClient(r.office.cfg.Storage.Socket).Decide(t.Context(), r.heldAs("doubtful, refused"), false); err != nil {
-		t.Error(err)
+	said, err := control.NewClient(r.office.cfg.Storage.Socket).Decide(t.Context(), r.heldAs("doubtful, refused"), false)
+	if err != nil || !strings.Contains(said, "Nobody gets the message") {
+		t.Errorf("refused: %s, %v", said, err)
 	}
 	if row := r.called(); row.Sent != 1 {
 		t.Errorf("%d sent", row.Sent)

@@ -126,7 +126,7 @@ func (n *Notifier) refuseHere(ctx context.Context, id spool.ID, by string) (stri
 		})
 	}
 	n.opt.Log.Warn("held mail removed", "id", string(id), "from", m.From, "by", or(by, "gateway"), "route", m.Route)
-	return "The message is removed.", n.decideHere(ctx, id, func(r *queue.Recipient) {
+	return "Nobody gets the message, and its sender is told nothing.", n.decideHere(ctx, id, func(r *queue.Recipient) {
 		r.State, r.Reply = queue.Returned, "removed by "+or(by, "gateway")
 	})
 }

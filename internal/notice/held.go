@@ -125,7 +125,11 @@ func (n *Notifier) writeHeld(w io.Writer, m *queue.Message, to []queue.Recipient
 	field(&b, "Subject", head.subject)
 	field(&b, "Size", size(m.Size))
 	field(&b, "Why", to[0].Reply)
-	fmt.Fprintf(&b, "\nThe manager lets it go by answering this note with any text, or on the gateway:\n\n  outpost held release %s\n  outpost held refuse %s     (it goes nowhere)\n", m.ID, m.ID)
+	refused := "back to the sender"
+	if m.Origin == queue.Collected {
+		refused = "nobody gets it, and its sender is told nothing"
+	}
+	fmt.Fprintf(&b, "\nThe manager lets it go by answering this note with any text, or on the gateway:\n\n  outpost held release %s\n  outpost held refuse %s     (%s)\n", m.ID, m.ID, refused)
 	note := letter{
 		host: n.opt.Hostname, to: n.opt.Address(n.opt.Manager), id: "held." + string(m.ID), at: now, replyTo: n.releaseAddress(string(m.ID)),
 		subject: fmt.Sprintf("Held, %s: %s", size(m.Size), or(head.subject, "(no subject)")), text: b.String(),
