@@ -130,6 +130,15 @@ func TestDoorsRights(t *testing.T) {
 			t.Errorf("%s: told %+v", c.subject, told)
 		}
 	}
+	// Who has signed in is himself, whatever address he writes under.
+	before := len(r.waiting())
+	if err := r.sendAs("ida", "ann@clinic.example", letterOf("as ann", "From: ann@clinic.example"), "x@far.example"); err != nil {
+		t.Error(err)
+	}
+	r.settled()
+	if told := r.reports(r.everything("ann", "ida"))["as ann"]; len(told) != 1 || told[0].place != "ida INBOX" || told[0].status != "5.7.1" || len(r.waiting()) != before {
+		t.Errorf("as ann: told %+v, %d more wait to go out", told, len(r.waiting())-before)
+	}
 	if n := r.provider.Counters().Calls; n != 0 {
 		t.Errorf("it took %d calls", n)
 	}

@@ -193,6 +193,9 @@ func TestDoorsRoutes(t *testing.T) {
 			if why := f.header.Get("X-Outpost-Route"); !strings.Contains(why, m.says) {
 				t.Errorf("%s: X-Outpost-Route of %s says %q, not %q", m.subject, f.place, why, m.says)
 			}
+			if len(f.flags) > 0 { // nobody has opened it
+				t.Errorf("%s has the flags %v", m.subject, f.flags)
+			}
 			if to := f.header["Delivered-To"]; to[0] != f.owner+"@gw.clinic.example" {
 				t.Errorf("%s: Delivered-To of %s is %q", m.subject, f.place, to)
 			}
