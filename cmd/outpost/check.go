@@ -51,9 +51,25 @@ func checkCommand() *cobra.Command {
 			for _, l := range cfg.Lines {
 				fmt.Fprintf(out, "line %s: %s, %s\n", l.Name, wayOf(cfg, l), tariffOf(l.Tariff, cfg.Schedule.Location()).Describe())
 			}
+			for _, note := range remarks(cfg) {
+				fmt.Fprintln(out, "note:", note)
+			}
 			return nil
 		},
 	}
+}
+
+// remarks are what is right and may not be what was meant.
+func remarks(cfg *config.Config) (notes []string) {
+	if cfg.Office.Postmaster == "" && cfg.Hold.Manager == "" {
+		notes = append(notes, "there is no office.postmaster and no hold.manager: what can't be placed, and what nobody else is told, goes to mail/unrouted, which no mail program shows")
+	}
+	for _, u := range cfg.Users {
+		if u.Internal() && len(cfg.SMTP.TrustedNetworks) > 0 {
+			notes = append(notes, fmt.Sprintf("user %s may send within the office only, but computers on smtp.trusted_networks are not asked who they are, and may use another's address", u.Name))
+		}
+	}
+	return notes
 }
 
 // wayOf says what a line goes over.

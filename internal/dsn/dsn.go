@@ -46,6 +46,8 @@ type Report struct {
 	Hostname string
 	// From is the header's From, an address. To is the sender of the message, who gets the report; "" is an error.
 	From, To string
+	// Foreign says that the message is not To's own: he is told in the place of its sender, who can't be.
+	Foreign bool
 	// Recipients are those the report is about: at least one.
 	Recipients []Recipient
 	// ID is the left half of the report's Message-ID; it must be new for each report, and is never for the same one.

@@ -46,7 +46,11 @@ func (r *Report) tell(t *text) {
 		for n < len(list) && r.alike(&list[0], &list[n]) {
 			n++
 		}
-		t.para(openings[r.Kind])
+		opening := openings[r.Kind]
+		if r.Foreign {
+			opening = strings.Replace(opening, "Your message", "A message whose sender can't be told here", 1)
+		}
+		t.para(opening)
 		for i := range list[:n] {
 			t.quote(list[i].name())
 		}

@@ -200,6 +200,9 @@ func TestWhom(t *testing.T) {
 			} else if len(notices) != 1 || notices[0].To[0].Addr != c.want {
 				t.Fatalf("%+v, want one for %q", notices, c.want)
 			}
+			if len(notices) == 1 && strings.Contains(d.text(notices[0]), "Your message was") != (c.want != "post") {
+				t.Errorf("whose message was it? %s", d.text(notices[0]))
+			}
 			if _, err := d.q.Get(m.ID); !errors.Is(err, queue.ErrNotFound) {
 				t.Errorf("left in the queue: %v", err)
 			}

@@ -129,7 +129,7 @@ func (n *Notifier) write(w io.Writer, m *queue.Message, e event, to []queue.Reci
 // report is the DSN.
 func (n *Notifier) report(m *queue.Message, e event, to []queue.Recipient, body io.ReadSeeker, now time.Time) *dsn.Report {
 	r := &dsn.Report{
-		Hostname: n.opt.Hostname, From: "outpost@" + n.opt.Hostname, To: n.recipientOf(m), Kind: kinds[e],
+		Hostname: n.opt.Hostname, From: "outpost@" + n.opt.Hostname, To: n.recipientOf(m), Foreign: n.sender(m) == "", Kind: kinds[e],
 		Arrived: m.Received, EnvID: m.EnvID, Now: now, ID: string(m.ID) + "." + e.String() + "." + strings.ToLower(rand.Text()[:8]),
 		UTF8: m.UTF8, EightBit: true, Return: m.Return, Original: body, OriginalSize: m.Size,
 	}
