@@ -39,6 +39,17 @@
 // as the library's server has no way for them: CONDSTORE and QRESYNC, QUOTA's commands
 // (the quota itself holds), SORT, THREAD, COMPRESS, MULTIAPPEND, ID, NOTIFY, METADATA,
 // ACL. BINARY is parsed by the library and refused here. \Recent is not kept.
+//
+// # Known limits, all of the library
+//
+//   - SEARCH: SMALLER followed by a key for a date, or by LARGER, is lost.
+//   - ENVELOPE: octets above 127 in a header come as encoded words, a Date that can't be read
+//     as NIL, and there is a space between two addresses.
+//   - BODYSTRUCTURE: parameters are in the order of their names.
+//   - A literal of over 4,096 octets is refused anywhere but in APPEND, and an APPEND of over
+//     APPENDLIMIT ends the connection.
+//   - A command line that makes no sense at all ends the connection.
+//   - SEARCH RETURN (SAVE) answers with ALL too.
 package imapd
 
 import (

@@ -75,15 +75,39 @@ func OpenBox(mailbox Dir, folder string) (*Box, error) {
 	if _, err := os.Stat(dir.Root); err != nil && (dir.folder || !errors.Is(err, fs.ErrNotExist)) {
 		return nil, err
 	}
-	if _, _, err := b.mtimes(); errors.Is(err, fs.ErrNotExist) {
-		if err := dir.make(); err != nil {
-			return nil, err
+	for _, sub := range []string{"tmp", "new", "cur"} {
+		if _, err := os.Stat(filepath.Join(dir.Root, sub)); errors.Is(err, fs.ErrNotExist) {
+			if err := dir.make(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if b.words, err = readKeywords(dir.Root); err != nil {
 		return nil, err
 	}
+	if err := dir.sweep(time.Now()); err != nil {
+		return nil, err
+	}
 	return b, b.Sync(false)
+}
+
+// leftOver is when a file in tmp/ can't be one that somebody is still writing
+// (cr.yp.to/proto/maildir.html has 36 hours).
+const leftOver = 36 * time.Hour
+
+// sweep removes what interrupted deliveries have left in tmp/.
+func (d Dir) sweep(now time.Time) error {
+	entries, err := os.ReadDir(filepath.Join(d.Root, "tmp"))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && info.Mode().IsRegular() && now.Sub(info.ModTime()) > leftOver {
+			_ = os.Remove(filepath.Join(d.Root, "tmp", e.Name())) // Or else the next time.
+		}
+	}
+	return nil
 }
 
 // Validity is the folder's UIDVALIDITY.

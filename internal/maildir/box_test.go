@@ -184,6 +184,24 @@ func TestBoxShared(t *testing.T) {
 	}
 }
 
+// What an interrupted delivery left is removed when it is old.
+func TestSweep(t *testing.T) {
+	d := Dir{Root: filepath.Join(t.TempDir(), "ann")}
+	openBox(t, d, "")
+	for name, age := range map[string]time.Duration{"old": 2 * leftOver, "fresh": time.Hour} {
+		path := filepath.Join(d.Root, "tmp", name)
+		when := time.Now().Add(-age)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, when, when)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	openBox(t, d, "")
+	left, err := os.ReadDir(filepath.Join(d.Root, "tmp"))
+	if err != nil || len(left) != 1 || left[0].Name() != "fresh" {
+		t.Errorf("%v, %v", left, err)
+	}
+}
+
 // A change by another program that falls into the same tick of the clock as one of our
 // own is found when the folder is looked through once more.
 func TestBoxSameTick(t *testing.T) {

@@ -9,6 +9,7 @@
 //
 //	boxes := peers.Dovecot(t, peers.DovecotOptions{Users: map[string]string{"joe": "secret"}})
 //	smarthost := peers.Postfix(t, peers.PostfixOptions{Auth: boxes})
+//	takenOver := peers.OpenDovecotIMAP(t, maildir)
 //	wire := peers.Slirp(t)
 //	far := peers.PPPD(t, peers.PPPDOptions{Options: []string{"require-chap"}})
 //
