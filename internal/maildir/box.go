@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -95,7 +96,9 @@ func OpenBox(mailbox Dir, folder string) (*Box, error) {
 // (cr.yp.to/proto/maildir.html has 36 hours).
 const leftOver = 36 * time.Hour
 
-// sweep removes what interrupted deliveries have left in tmp/.
+// sweep removes what interrupted deliveries have left in tmp/. Both the file's time and that
+// in its name must be old: a message that is appended may have any date, and one that is
+// delivered any name.
 func (d Dir) sweep(now time.Time) error {
 	entries, err := os.ReadDir(filepath.Join(d.Root, "tmp"))
 	if err != nil {
@@ -103,7 +106,9 @@ func (d Dir) sweep(now time.Time) error {
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err == nil && info.Mode().IsRegular() && now.Sub(info.ModTime()) > leftOver {
+		digits, _, _ := strings.Cut(e.Name(), ".")
+		named := time.Unix(parseNumber(digits), 0)
+		if err == nil && info.Mode().IsRegular() && now.Sub(info.ModTime()) > leftOver && now.Sub(named) > leftOver {
 			_ = os.Remove(filepath.Join(d.Root, "tmp", e.Name())) // Or else the next time.
 		}
 	}

@@ -188,7 +188,8 @@ func TestBoxShared(t *testing.T) {
 func TestSweep(t *testing.T) {
 	d := Dir{Root: filepath.Join(t.TempDir(), "ann")}
 	openBox(t, d, "")
-	for name, age := range map[string]time.Duration{"old": 2 * leftOver, "fresh": time.Hour} {
+	appended := fmt.Sprintf("%d.O.gate", time.Now().Unix()) // a message of long ago
+	for name, age := range map[string]time.Duration{"1234567890.old": 2 * leftOver, "old": 2 * leftOver, "1234567890.fresh": time.Hour, appended: 2 * leftOver} {
 		path := filepath.Join(d.Root, "tmp", name)
 		when := time.Now().Add(-age)
 		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, when, when)); err != nil {
@@ -197,7 +198,7 @@ func TestSweep(t *testing.T) {
 	}
 	openBox(t, d, "")
 	left, err := os.ReadDir(filepath.Join(d.Root, "tmp"))
-	if err != nil || len(left) != 1 || left[0].Name() != "fresh" {
+	if err != nil || len(left) != 2 || left[0].Name() != "1234567890.fresh" || left[1].Name() != appended {
 		t.Errorf("%v, %v", left, err)
 	}
 }
