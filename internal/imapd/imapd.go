@@ -50,6 +50,7 @@
 //     APPENDLIMIT ends the connection.
 //   - A command line that makes no sense at all ends the connection.
 //   - SEARCH RETURN (SAVE) answers with ALL too.
+//   - After ENABLE UTF8=ACCEPT names are UTF-8, but an ampersand in them is still "&-".
 package imapd
 
 import (

@@ -156,8 +156,11 @@ func (s *session) Create(name string, options *imap.CreateOptions) error {
 		if err != nil {
 			return err
 		}
+		if err := p.home.Create(p.folder); err != nil {
+			return err
+		}
 		s.log.Info("mailbox made", "user", s.user, "mailbox", p.name)
-		return p.home.Create(p.folder)
+		return nil
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"outpost/spool"
 )
@@ -12,6 +13,7 @@ import (
 // SetFlags gives messages new flags, and passes over those that are gone. The change is
 // durable after Flush.
 func (b *Box) SetFlags(mails []*Mail, set func(Flags) Flags) error {
+	mails = slices.Clone(mails) // which may be the Box's own, and change below
 	return b.own(func() error {
 		for _, m := range mails {
 			if err := b.setFlags(m, set); err != nil && !errors.Is(err, ErrGone) {
@@ -51,6 +53,7 @@ func (b *Box) setFlags(m *Mail, set func(Flags) Flags) error {
 
 // Remove removes messages for good. It is durable after Flush.
 func (b *Box) Remove(mails []*Mail) error {
+	mails = slices.Clone(mails)
 	gone := map[*Mail]bool{}
 	err := b.own(func() error {
 		for _, m := range mails {

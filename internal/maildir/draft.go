@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -148,6 +149,7 @@ func (b *Box) enter(bases []string, place func(i int, name string) error, flags 
 // returns them; nil for one that is gone. Files are linked, not written, where the
 // file system can. With move they are moved. On return it is durable.
 func (b *Box) Copy(from *Box, mails []*Mail, move bool) ([]*Mail, error) {
+	mails = slices.Clone(mails) // which may be a Box's own, and change below
 	bases := make([]string, len(mails))
 	flags := make([]Flags, len(mails))
 	for i, m := range mails {

@@ -290,3 +290,42 @@ func TestListIsCompacted(t *testing.T) {
 	}
 	wantSame(t, b, d, "", `N1203 | 1  [] "x" 1 | 1202  [] "y" 1`)
 }
+
+// A copy that fails leaves nothing behind, and a move that fails leaves each message in one
+// place, whatever step it is.
+func TestFaultsInCopy(t *testing.T) {
+	failed := errors.New("no more")
+	for _, move := range []bool{false, true} {
+		for _, step := range []string{"rename", "dirsync", "uidlist"} {
+			d := Dir{Root: filepath.Join(t.TempDir(), "ann")}
+			if err := d.Create("To"); err != nil {
+				t.Fatal(err)
+			}
+			from, to := openBox(t, d, ""), openBox(t, d, "To")
+			for i := range 3 {
+				appendMail(t, from, fmt.Sprint(i), 0, time.Time{})
+			}
+			to.dir.Step = func(s string) error {
+				if s == step {
+					return failed
+				}
+				return nil
+			}
+			if _, err := to.Copy(from, from.Mails(), move); !errors.Is(err, failed) {
+				t.Errorf("%s, move %v: %v", step, move, err)
+			}
+			to.dir.Step = nil
+			from.Stale()
+			to.Stale()
+			if err := errors.Join(from.Sync(false), to.Sync(false)); err != nil {
+				t.Fatal(err)
+			}
+			here, there := len(from.Mails()), len(to.Mails())
+			if !move && (here != 3 || there != 0) || here+there != 3 {
+				t.Errorf("%s, move %v: %d messages here, %d there", step, move, here, there)
+			}
+			wantSame(t, from, d, "", strings.SplitN(state(t, from), " ", 2)[1])
+			wantSame(t, to, d, "To", strings.SplitN(state(t, to), " ", 2)[1])
+		}
+	}
+}
