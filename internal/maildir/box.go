@@ -55,9 +55,11 @@ type Box struct {
 	changes        uint64
 	words          keywords
 
-	list  fs.FileInfo // dovecot-uidlist as it was read
-	lines int         // in it
-	torn  bool        // it ends in half a line
+	again  bool                 // messages were given up that are there: look once more
+	list   fs.FileInfo          // dovecot-uidlist as it was read
+	lines  int                  // in it
+	absent map[string]uidRecord // those of its records that no message here has, by name
+	torn   bool                 // it ends in half a line
 
 	news, curs watch
 	wait       time.Duration // how soon to look again after changes of our own
@@ -72,7 +74,7 @@ func OpenBox(mailbox Dir, folder string) (*Box, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Box{dir: dir, root: mailbox.Root, byBase: map[string]*Mail{}}
+	b := &Box{dir: dir, root: mailbox.Root, byBase: map[string]*Mail{}, absent: map[string]uidRecord{}}
 	if _, err := os.Stat(dir.Root); err != nil && (dir.folder || !errors.Is(err, fs.ErrNotExist)) {
 		return nil, err
 	}
@@ -270,6 +272,7 @@ func (b *Box) drop(lost func(*Mail) bool) {
 		m.gone = true
 		b.changes++
 		delete(b.byBase, m.name[:m.base])
+		b.absent[m.name[:m.base]] = uidRecord{uid: m.UID, base: m.name[:m.base]}
 		return true
 	})
 }

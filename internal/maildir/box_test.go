@@ -203,6 +203,50 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// Messages that another program has numbered before we saw them keep those numbers.
+func TestBoxNumberedElsewhere(t *testing.T) {
+	d := Dir{Root: filepath.Join(t.TempDir(), "ann")}
+	b := openBox(t, d, "")
+	appendMail(t, b, "0", 0, time.Time{})
+	if err := appendUIDs(d.Root, []uidRecord{{uid: 7, base: "7.x"}, {uid: 8, base: "8.x"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Sync(false); err != nil { // It reads the list, and finds no such files.
+		t.Fatal(err)
+	}
+	for _, name := range []string{"8.x:2,S", "7.x:2,"} {
+		if err := os.WriteFile(filepath.Join(d.Root, "cur", name), []byte("x\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Stale()
+	wantSame(t, b, d, "", `N9 | 1  [] "0" 1 | 7  [] "x\n" 3 | 8 S [] "x\n" 3`)
+}
+
+// A message that another program has moved away and back, by the same name, is a new one.
+func TestBoxAwayAndBack(t *testing.T) {
+	d := Dir{Root: filepath.Join(t.TempDir(), "ann")}
+	b := openBox(t, d, "")
+	for i := range 3 {
+		appendMail(t, b, fmt.Sprint(i), 0, time.Time{})
+	}
+	l, _, err := readUIDList(d.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The other program's list: the second under another number, the third not at all.
+	l.records[1].uid, l.next = 9, 10
+	l.records = l.records[:2]
+	if err := l.replace(d.Root); err != nil {
+		t.Fatal(err)
+	}
+	second := b.Mails()[1]
+	wantSame(t, b, d, "", `N11 | 1  [] "0" 1 | 9  [] "1" 1 | 10  [] "2" 1`)
+	if !second.gone {
+		t.Error("the old one is still there")
+	}
+}
+
 // A change by another program that falls into the same tick of the clock as one of our
 // own is found when the folder is looked through once more.
 func TestBoxSameTick(t *testing.T) {

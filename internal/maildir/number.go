@@ -48,52 +48,66 @@ func (b *Box) numberInOrder(fresh map[string]found, order []string) error {
 	return nil
 }
 
-// lookUp takes in those files that the list knows, and returns the others. A list that
-// is as it was when it was read last knows none.
+// lookUp takes in those files that the list knows, and returns the others.
 func (b *Box) lookUp(fresh map[string]found) (map[string]found, error) {
-	if b.validity != 0 && !changed(filepath.Join(b.dir.Root, uidListName), b.list) {
-		return fresh, nil
+	if b.validity == 0 || changed(filepath.Join(b.dir.Root, uidListName), b.list) {
+		if err := b.load(); err != nil {
+			return nil, err
+		}
 	}
-	known, err := b.load()
-	if err != nil {
-		return nil, err
-	}
-	return b.adopt(fresh, known), nil
+	return b.adopt(fresh), nil
 }
 
-// load reads the list, and gives its records by name. A list that is gone or of no
-// use gives none.
-func (b *Box) load() (map[string]uidRecord, error) {
+// load reads the list, and remembers its records of messages that are not here: they are
+// gone, or another program has numbered them before they were seen.
+func (b *Box) load() error {
 	l, info, err := readUIDList(b.dir.Root)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	b.list, b.lines, b.torn = info, 0, l == nil
+	b.list, b.lines, b.torn, b.absent = info, 0, l == nil, map[string]uidRecord{}
 	if l == nil {
+		// Gone, or of no use.
 		if b.validity != 0 {
-			return nil, ErrRenumbered
+			return ErrRenumbered
 		}
-		return nil, nil
+		return nil
 	}
 	if b.validity != 0 && b.validity != l.validity {
-		return nil, ErrRenumbered
+		return ErrRenumbered
 	}
 	b.validity, b.next, b.lines, b.torn = l.validity, max(b.next, l.next), len(l.records), l.torn
-	known := make(map[string]uidRecord, len(l.records))
 	for _, rec := range l.records {
-		known[rec.base] = rec
+		b.absent[rec.base] = rec
 	}
-	return known, nil
+	b.renumber()
+	return nil
+}
+
+// renumber gives up those messages that the list has under another UID, or not any more:
+// another program has moved them away and back since they were looked for. They are
+// looked for once more, and are new.
+func (b *Box) renumber() {
+	listed := b.absent
+	b.absent = map[string]uidRecord{} // drop adds to it
+	outdated := func(m *Mail) bool { return listed[m.name[:m.base]].uid != m.UID }
+	b.again = b.again || slices.ContainsFunc(b.mails, outdated)
+	b.drop(outdated)
+	for base := range b.byBase {
+		delete(listed, base)
+	}
+	b.absent = listed
 }
 
 // adopt takes in those files that the list knows, and returns the others.
-func (b *Box) adopt(fresh map[string]found, known map[string]uidRecord) map[string]found {
+func (b *Box) adopt(fresh map[string]found) map[string]found {
 	unknown := map[string]found{}
 	before := len(b.mails)
 	for base, f := range fresh {
-		rec, ok := known[base]
+		rec, ok := b.absent[base]
 		if ok {
 			b.insert(rec, f)
+			delete(b.absent, base)
 		} else {
 			unknown[base] = f
 		}
@@ -177,6 +191,6 @@ func (b *Box) rewrite(records []uidRecord) error {
 	if err := l.replace(b.dir.Root); err != nil {
 		return err
 	}
-	b.validity, b.torn = l.validity, false
+	b.validity, b.torn, b.absent = l.validity, false, map[string]uidRecord{}
 	return nil
 }

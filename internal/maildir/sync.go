@@ -93,6 +93,18 @@ func (b *Box) own(work func() error) error {
 // moved from new/ to cur/, as a program does that shows it to its user; that needs
 // the right to change the folder, but so does giving UIDs.
 func (b *Box) Sync(take bool) error {
+	err := b.compare()
+	if err == nil && b.again {
+		err = b.compare()
+	}
+	if err != nil || !take {
+		return err
+	}
+	return b.take()
+}
+
+// compare looks at what has changed on the disk.
+func (b *Box) compare() error {
 	n, c, err := b.mtimes()
 	if errors.Is(err, fs.ErrNotExist) && b.validity != 0 {
 		return ErrRenumbered
@@ -101,7 +113,8 @@ func (b *Box) Sync(take bool) error {
 		return err
 	}
 	now := time.Now()
-	lookNew, lookCur := b.news.due(n, now, b.wait), b.curs.due(c, now, b.wait)
+	lookNew, lookCur := b.again || b.news.due(n, now, b.wait), b.again || b.curs.due(c, now, b.wait)
+	b.again = false
 	if b.words.stale(b.dir.Root) {
 		if b.words, err = readKeywords(b.dir.Root); err != nil {
 			return err
@@ -121,12 +134,7 @@ func (b *Box) Sync(take bool) error {
 		}
 	}
 	if changed(filepath.Join(b.dir.Root, uidListName), b.list) {
-		if _, err := b.load(); err != nil {
-			return err
-		}
-	}
-	if take {
-		return b.take()
+		return b.load()
 	}
 	return nil
 }

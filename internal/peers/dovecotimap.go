@@ -104,19 +104,25 @@ func (i *DovecotIMAP) Adopt() {
 // Do gives a command, and returns the untagged answers. One that isn't OK fails the test.
 func (i *DovecotIMAP) Do(command string) []string {
 	i.t.Helper()
+	untagged, end := i.Try(command)
+	if !strings.HasPrefix(end, "OK") {
+		i.t.Fatalf("Dovecot answers %s with %s", command, end)
+	}
+	return untagged
+}
+
+// Try is Do for what may fail; end is the tagged answer.
+func (i *DovecotIMAP) Try(command string) (untagged []string, end string) {
+	i.t.Helper()
 	i.n++
 	tag := fmt.Sprintf("d%d", i.n)
 	if _, err := fmt.Fprintf(i.in, "%s %s\r\n", tag, command); err != nil {
 		i.t.Fatal(err)
 	}
-	var untagged []string
 	for {
 		line := i.line()
 		if end, ok := strings.CutPrefix(line, tag+" "); ok {
-			if !strings.HasPrefix(end, "OK") {
-				i.t.Fatalf("Dovecot answers %s with %s", command, end)
-			}
-			return untagged
+			return untagged, end
 		}
 		untagged = append(untagged, strings.TrimPrefix(line, "* "))
 	}

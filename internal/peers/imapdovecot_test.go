@@ -1,8 +1,10 @@
 package peers_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"outpost/internal/peers"
@@ -136,5 +138,64 @@ func TestDovecotTakesOver(t *testing.T) {
 		if strings.Contains(line, "Error") || strings.Contains(line, "Warning") || strings.Contains(line, "Panic") {
 			t.Errorf("Dovecot says: %s", line)
 		}
+	}
+}
+
+// Both at work on the same folders at the same time: no message is lost or doubled, and in
+// the end both see the same. Dovecot moves nothing here: it copies and removes, and so doubles
+// what somebody else moves in between, another Dovecot too.
+func TestBesideDovecot(t *testing.T) {
+	peers.Need(t, "dovecot", "imap")
+	r := openReading(t)
+	const messages = 60
+	for i := range messages {
+		r.deliver([]string{"", "Archive"}[i%2], letter(i, "x\r\n"))
+		r.deliver("Theirs", letter(1000+i, "y\r\n"))
+	}
+	folders := []string{"INBOX", "Archive"}
+	for _, folder := range append(folders, "Theirs") {
+		r.ask(folder, `UID STORE 1:* +FLAGS.SILENT (one two)`) // The keywords' files are there.
+	}
+	d := peers.OpenDovecotIMAP(t, r.home)
+	var ours sync.WaitGroup
+	ours.Go(func() {
+		for i := range 40 {
+			from, to := folders[i%2], folders[(i+1)%2]
+			r.ask(from, `UID STORE 1:* +FLAGS (one)`)
+			r.ask(from, fmt.Sprintf("UID MOVE %d:%d %s", 1+i*3, 30+i*5, to))
+		}
+	})
+	for i := range messages {
+		to := folders[i%2]
+		d.Do("SELECT Theirs")
+		d.Do(fmt.Sprintf("COPY %d %s", i+1, to))
+		d.Do("SELECT " + to)
+		d.Try(`STORE 3:* FLAGS (two \Seen)`)
+	}
+	ours.Wait()
+	d.Adopt()
+	dovecotAsk := func(folder, command string) []string {
+		d.Do("SELECT " + folder)
+		return d.Do(command)
+	}
+	found := map[string]int{}
+	for _, folder := range folders {
+		same(t, folder, seenBy(r.ask, folder), seenBy(dovecotAsk, folder))
+		for _, line := range r.ask(folder, "FETCH 1:* BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]") {
+			if strings.HasPrefix(line, "Message-ID") {
+				found[line]++
+			}
+		}
+	}
+	for id, n := range found {
+		if n != 1 {
+			t.Errorf("%s is there %d times", id, n)
+		}
+	}
+	if len(found) != 2*messages {
+		t.Errorf("%d messages, want %d", len(found), 2*messages)
+	}
+	if log := d.Log(); strings.Contains(log, "uidlist: ") {
+		t.Errorf("Dovecot says: %s", log)
 	}
 }
