@@ -78,7 +78,7 @@ func printHeld(w io.Writer, held []control.Held) {
 			where = "provider"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", h.ID, where, size(h.Size), h.Since.Local().Format(time.DateTime),
-			h.From, strings.Join(h.To, ", "), h.Subject, h.Why)
+			legible(h.From), legible(strings.Join(h.To, ", ")), legible(h.Subject), legible(h.Why))
 	}
 	_ = t.Flush()
 }

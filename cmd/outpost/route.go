@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -124,9 +125,10 @@ func explain(w io.Writer, cfg *config.Config, text []byte, what asked) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "message:  %q from %s, %s\n", header.Text("Subject"), header.Text("From"), size(int64(len(text))))
-	if then := header.Text(mailroom.RouteField); then != "" {
-		fmt.Fprintf(w, "then:     %s\n", then)
+	fmt.Fprintf(w, "message:  %q from %s, %s\n", header.Text("Subject"), legible(header.Text("From")), size(int64(len(text))))
+	if deliveredHere(header, table) {
+		then := header.Text(mailroom.RouteField)
+		fmt.Fprintf(w, "then:     %s\n", legible(then))
 		if m := routedBy.FindStringSubmatch(then); m != nil && what.box == "" {
 			what.box = m[1]
 		}
@@ -150,10 +152,37 @@ func explain(w io.Writer, cfg *config.Config, text []byte, what asked) error {
 	return nil
 }
 
+// deliveredHere says that the reasons in a header are ours: they are if nothing stands above them but what a delivery writes with them.
+// Further down the sender may have written what he likes.
+func deliveredHere(h route.Header, table *route.Table) bool {
+	_, gate, _ := strings.Cut(table.DeliveredTo(table.Unplaced()), "@")
+	for _, f := range h.Fields {
+		switch {
+		case strings.EqualFold(f.Name, mailroom.RouteField):
+			return true
+		case strings.EqualFold(f.Name, "Return-Path"):
+		case strings.EqualFold(f.Name, "Delivered-To") && strings.HasSuffix(f.Value(), "@"+gate):
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// legible is what a stranger wrote, fit for a terminal.
+func legible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
 // withoutOurs is the header as it was before the delivery put its lines on top: by them it
 // would look like a message that goes in circles.
 func withoutOurs(text []byte) (route.Header, error) {
-	_, rest, _ := strings.Cut(string(text), mailroom.RouteField+":")
+	_, rest, _ := strings.Cut(string(text), mailroom.RouteField+":") // the first is ours: see deliveredHere
 	for {
 		line, after, found := strings.Cut(rest, "\r\n")
 		rest = after

@@ -123,7 +123,7 @@ func stateOf(r queue.Recipient) string {
 		s += " (may arrive twice: the line died before the answer)"
 	}
 	if r.Reply != "" && r.State != queue.Sent {
-		s += ": " + strings.Join(strings.Fields(r.Reply), " ")
+		s += ": " + legible(strings.Join(strings.Fields(r.Reply), " "))
 	}
 	return s
 }
