@@ -354,3 +354,25 @@ func TestRun(t *testing.T) {
 		_ = d.q.Close()
 	})
 }
+
+// A message on which the writing of its report falls over costs its own report, and no other's.
+func TestPanicInReport(t *testing.T) {
+	d := newDesk(t, func(opt *Options) {
+		address := opt.Address
+		opt.Address = func(place string) string {
+			if place == "nobody@clinic.example" {
+				panic("odd mail")
+			}
+			return address(place)
+		}
+	})
+	odd := queue.Recipient{Addr: "nobody@clinic.example", Where: queue.Local, State: queue.Failed, Reply: "550 5.1.1 nobody"}
+	d.add(odd)
+	d.add(remote("x@far.example", queue.Failed, "550 no"))
+	if err := d.Tell(t.Context()); err == nil || !strings.Contains(err.Error(), "odd mail") {
+		t.Error(err)
+	}
+	if list := d.notices(); len(list) != 1 {
+		t.Errorf("%d notices", len(list))
+	}
+}

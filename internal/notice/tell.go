@@ -73,7 +73,15 @@ func (n *Notifier) tellOf(ctx context.Context, m queue.Message, e event, to []qu
 	}
 	places := n.places(&m, e)
 	body, w := io.Pipe()
-	go func() { w.CloseWithError(n.write(w, &m, e, to, now)) }()
+	go func() {
+		defer func() {
+			// What strangers wrote is looked into here. One message must not end the program, with a line perhaps up.
+			if p := recover(); p != nil {
+				w.CloseWithError(fmt.Errorf("panic: %v", p))
+			}
+		}()
+		w.CloseWithError(n.write(w, &m, e, to, now))
+	}()
 	note, err := n.opt.Queue.AddWith(ctx, queue.Message{Origin: queue.Notice, To: places, UTF8: m.UTF8}, body, queue.WithUpdate(m.ID, settle))
 	_ = body.Close() // lets the writer go, should the queue not have read all
 	if err != nil {
