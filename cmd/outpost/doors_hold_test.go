@@ -143,6 +143,11 @@ func (r *rig) expired(box, uidl string, size int) {
 	if _, err := r.office.queue.AddWith(r.t.Context(), note, strings.NewReader("Subject: a note of then\r\n\r\n"), queue.WithHold(h)); err != nil {
 		r.t.Fatal(err)
 	}
+	// Calls have seen it wait.
+	then := time.Now().AddDate(0, 0, -1)
+	if _, err := r.office.queue.BeginCall(r.t.Context(), queue.Call{Line: "landline", Begun: then, Ended: then}); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // heldAs is the ID of a held message, as `outpost held` shows it.

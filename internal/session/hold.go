@@ -102,8 +102,47 @@ func (b *boxStore) holds() ([]queue.Hold, error) {
 
 // givenUp says that a held message is to be deleted at the provider.
 func (b *boxStore) givenUp(h queue.Hold, now time.Time) bool {
-	expired := b.box.HoldExpire > 0 && now.Sub(h.Since) >= b.box.HoldExpire
-	return h.Released.IsZero() && (expired || !h.Dropped.IsZero())
+	return h.Released.IsZero() && (!h.Dropped.IsZero() || b.expired(h, now))
+}
+
+// ledgerRead is how many calls are looked at to see how long a message has waited; with several a day they are more than a year's.
+const ledgerRead = 1000
+
+// expired says that a held message has waited for a decision as long as the office's rule has it. The clock alone is not believed: many
+// of these computers start with one of years ago, and a message that was met then would be deleted in the call in which the time is right.
+func (b *boxStore) expired(h queue.Hold, now time.Time) bool {
+	expire := b.box.HoldExpire
+	if expire <= 0 || now.Sub(h.Since) < expire {
+		return false
+	}
+	if b.calls == nil {
+		b.calls = sync.OnceValues(func() ([]queue.Call, error) { return b.call.s.opt.Queue.Calls(ledgerRead) })
+	}
+	calls, err := b.calls()
+	if err != nil {
+		b.call.problem("box "+b.box.Name, fmt.Errorf("how long a held message has waited can't be told, so it stays: %w", err))
+		return false
+	}
+	return waited(h.Since, now, calls, expire/2) >= expire
+}
+
+// waited is how long something has waited, as far as calls have seen: the time from one call to the next counts up to most, and a clock that is
+// set back and forth counts once. calls are newest first.
+func waited(since, now time.Time, calls []queue.Call, most time.Duration) (sum time.Duration) {
+	last := since
+	see := func(at time.Time) {
+		if gap := at.Sub(last); gap > 0 {
+			sum += min(gap, most)
+			last = at
+		}
+	}
+	for _, c := range slices.Backward(calls) {
+		if !c.Begun.After(now) {
+			see(c.Begun)
+		}
+	}
+	see(now)
+	return sum
 }
 
 // stillDrop is pop3.Options.StillDrop: it looks once, when the first message is to be deleted. If that can't be told, all stay for now.

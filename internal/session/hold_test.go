@@ -162,3 +162,36 @@ func TestReleasedWhileTheSessionGoesOn(t *testing.T) {
 		t.Error("what was released since is deleted, or what wasn't is not")
 	}
 }
+
+// How long a held message has waited: a clock that was wrong when it was met, or is wrong now, makes nobody's time to decide shorter than
+// half, and time without calls is time in which nobody could have had an answer.
+func TestWaited(t *testing.T) {
+	day := func(n int) time.Time { return time.Date(2026, 11, n, 6, 0, 0, 0, time.UTC) }
+	boot := time.Unix(0, 0)
+	for name, c := range map[string]struct {
+		since, now time.Time
+		calls      []time.Time // oldest first
+		expired    bool
+	}{
+		"daily calls":               {day(1), day(9), []time.Time{day(2), day(4), day(6), day(8), day(9)}, true},
+		"daily calls, not yet":      {day(1), day(8), []time.Time{day(2), day(4), day(6), day(8)}, false},
+		"met before the clock was":  {boot, day(9), []time.Time{boot, day(9)}, false},
+		"and the next day":          {boot, day(10), []time.Time{boot, day(9), day(10)}, false},
+		"and four days later":       {boot, day(13), []time.Time{boot, day(9), day(11), day(13)}, true},
+		"a clock that jumps":        {day(1), day(1).AddDate(10, 0, 0), []time.Time{day(1), day(1).AddDate(10, 0, 0)}, false},
+		"there and back each day":   {boot, day(11), []time.Time{boot, day(9), boot, day(10), boot, day(11)}, false},
+		"set back":                  {day(20), day(9), []time.Time{day(20), day(9)}, false},
+		"weekly calls, the first":   {day(1), day(15), []time.Time{day(15)}, false},
+		"weekly calls, the second":  {day(1), day(16), []time.Time{day(8), day(16)}, true},
+		"a call of the future once": {day(1), day(5), []time.Time{day(2), day(30), day(5)}, false},
+	} {
+		var calls []queue.Call
+		for _, at := range c.calls {
+			calls = append([]queue.Call{{Begun: at}}, calls...)
+		}
+		expire := 8 * 24 * time.Hour
+		if got := waited(c.since, c.now, calls, expire/2); (got >= expire) != c.expired {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -138,8 +138,9 @@ func (c *call) tellOfNumbering(ctx context.Context, box Box, report pop3.Report)
 
 // boxStore is a box's place in the queue, as package pop3 needs it.
 type boxStore struct {
-	call *call
-	box  Box
+	call  *call
+	box   Box
+	calls func() ([]queue.Call, error) // the ledger's newest, read once; nil: not yet
 }
 
 // Seen gives what was collected from the box.

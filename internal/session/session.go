@@ -143,7 +143,8 @@ type Box struct {
 	POP3    pop3.Options
 	// HoldAbove is the size in octets above which a message is held, at that time; 0: none is. nil: none is.
 	HoldAbove func(now time.Time) int64
-	// HoldExpire is how long a held message waits for a decision before it is deleted at the provider; 0: for ever.
+	// HoldExpire is how long a held message waits for a decision before it is deleted at the provider; 0: for ever. Of the time between two
+	// calls no more than half of it counts, as the clock may have been set meanwhile.
 	HoldExpire time.Duration
 	// KeepUnread leaves on the server what nobody has read here yet, by Options.Unread. False: POP3.LeaveDays says what stays.
 	KeepUnread bool
