@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 const (
@@ -61,6 +62,11 @@ func (c *collection) another(e entry) bool {
 	return apart(size, e.size) || size > 0 && size != e.size && c.opt.Drop[e.identity]
 }
 
+// listsHeld is Held.Listed.
+func (c *collection) listsHeld(identity string) bool {
+	return slices.ContainsFunc(c.entries, func(e entry) bool { return e.identity == identity && !c.another(e) })
+}
+
 // overHold says that a message of that size is shown and not retrieved.
 func (c *collection) overHold(size int64) bool { return c.opt.HoldAbove > 0 && size > c.opt.HoldAbove }
 
@@ -111,7 +117,7 @@ func wholeLines(text []byte) []byte {
 
 // hold gives a message into the hands of the Store, which decides with others what becomes of it. top is nil if it can't be had.
 func (c *collection) hold(m *message, top []byte) {
-	err := c.store.Hold(c.ctx, Held{Identity: m.identity, Size: m.size, Top: top})
+	err := c.store.Hold(c.ctx, Held{Identity: m.identity, Size: m.size, Top: top, Listed: c.listsHeld})
 	if err != nil {
 		c.fail(m, fmt.Errorf("%s is too large to be collected unasked, and was not held: %w", m.describe(), err))
 		return

@@ -327,3 +327,22 @@ func TestDropTakenBack(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// A message for two people lies twice in a box for all. The Store is told that the first is still there, so that it doesn't take the second
+// one for it under a new name; and that one isn't whose name another message has now.
+func TestHeldTwice(t *testing.T) {
+	d, a, opt := withLarge(), newArchive(), acquainted(holding())
+	if _, err := d.collect(t, opt, a); err != nil {
+		t.Fatal(err)
+	}
+	twin, other := d.mails[0], letter(3, 300)
+	twin.uidl, other.uidl = "twin", "l9"
+	d.mails = append(d.mails, twin, other)
+	opt.Held, opt.HeldSize = map[string]bool{"l1": false, "l9": false, "gone": false}, map[string]int64{"l1": int64(len(twin.text)), "l9": 2000}
+	if _, err := d.collect(t, opt, a); err != nil {
+		t.Fatal(err)
+	}
+	if h := a.held["twin"]; h.Listed == nil || !h.Listed("l1") || h.Listed("gone") || h.Listed("l9") {
+		t.Errorf("%+v", h)
+	}
+}

@@ -54,4 +54,7 @@ type Held struct {
 	// Top is its header and the first lines of its body, or what of them are whole lines within 32 KiB, with CRLF. Nil: the server
 	// has no TOP (RFC 1939 §7), or it failed.
 	Top []byte
+	// Listed says of an identity in Options.Held that the server still has that message under it. One that it hasn't may be this one; one
+	// that it has is another, though it may look the same: a message for two people in a box for all lies there twice.
+	Listed func(identity string) bool
 }

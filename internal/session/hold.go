@@ -202,8 +202,7 @@ func (c *call) lookForUnread() {
 	c.unread = unread
 }
 
-// renumbered says that a message is held already, under a UIDL that the provider has changed, and notes the new one. Two copies
-// of one message in a box are taken for one: the second comes to be held when the first is gone.
+// renumbered says that a message is held already, under a UIDL that the provider has changed, and notes the new one.
 func (b *boxStore) renumbered(ctx context.Context, print string, h pop3.Held) (bool, error) {
 	if print == "" {
 		return false, nil
@@ -213,7 +212,7 @@ func (b *boxStore) renumbered(ctx context.Context, print string, h pop3.Held) (b
 		return false, err
 	}
 	for _, known := range holds {
-		if known.Print == print && known.Size == h.Size {
+		if known.Print == print && known.Size == h.Size && !h.Listed(known.UIDL) {
 			return true, b.call.s.opt.Queue.MoveHold(ctx, known.Box, known.UIDL, h.Identity)
 		}
 	}
