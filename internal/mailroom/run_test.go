@@ -170,3 +170,28 @@ func TestStopped(t *testing.T) {
 	o.wantFiles("ann", 1)
 	o.wantFiles("bob", 1)
 }
+
+// A message on which its delivery falls over doesn't end the program, each time it starts; the others are delivered, and it is not doubled.
+func TestPanicInDelivery(t *testing.T) {
+	opt := staff()
+	falls := true
+	opt.Changed = func(mailbox, _ string) {
+		if mailbox == "ann" && falls {
+			panic("odd mail")
+		}
+	}
+	o := open(t, opt)
+	defer o.stop()
+	odd := o.add("ann")
+	o.add("bob")
+	o.room.deliverWaiting(t.Context())
+	o.wantFiles("bob", 1)
+	if err := o.room.Deliver(t.Context(), odd.ID); err != nil {
+		t.Errorf("it isn't left for later: %v", err)
+	}
+	falls = false
+	o.room.worked(messageKey(odd.ID))
+	o.room.deliverWaiting(t.Context())
+	o.wantFiles("ann", 1)
+	o.wantEmptyQueue()
+}
