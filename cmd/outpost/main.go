@@ -106,6 +106,10 @@ down and may be costing money.`),
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          knownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(io.in)
 	root.SetOut(io.out)
@@ -114,5 +118,35 @@ down and may be costing money.`),
 	root.PersistentFlags().StringP("config", "c", defaultConfig, "configuration file")
 	root.AddCommand(demoCommand(), serveCommand(), connectCommand(), hangupCommand(), statusCommand(), queueCommand(), heldCommand(), routeCommand(),
 		callsCommand(), checkCommand(), passwdCommand(), userCommand(), modemCommand())
+	argsAreUsage(root)
 	return root
+}
+
+// knownCommand refuses what is no command, and says what may have been meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	e := &exitError{code: exitUsage, err: fmt.Errorf("unknown command %q for outpost", args[0]), hint: "outpost --help names all"}
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		e.hint = "did you mean outpost " + strings.Join(like, " or ") + "?"
+	}
+	return e
+}
+
+// argsAreUsage makes wrong arguments of all commands a matter of usage, as wrong flags are.
+func argsAreUsage(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			err := check(cmd, args)
+			var e *exitError
+			if err == nil || errors.As(err, &e) {
+				return err
+			}
+			return &exitError{code: exitUsage, err: err, hint: cmd.CommandPath() + " --help shows how it is called"}
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		argsAreUsage(sub)
+	}
 }
