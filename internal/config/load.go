@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -68,13 +69,32 @@ func decode(text []byte, v any, prefix string, faults *Faults) {
 			return
 		}
 		row, _ := bad.Position()
-		faults.add(prefix+at(row, bad.Key()), "", "%s", strings.TrimPrefix(bad.Error(), "toml: "))
+		faults.add(prefix+at(row, bad.Key()), "", "%s", plain(bad.Error()))
 		if row < 1 || row > len(lines) || blanked[row] {
 			return
 		}
 		blanked[row] = true
 		lines[row-1] = nil
 	}
+}
+
+// mistaken is how the library says that a value has the wrong type, in words of Go.
+var mistaken = regexp.MustCompile(`^toml: cannot decode TOML (.+) into .* of type (\S+)$`)
+
+// plain says in plain words what the library found.
+func plain(said string) string {
+	m := mistaken.FindStringSubmatch(said)
+	if m == nil {
+		return strings.TrimPrefix(said, "toml: ")
+	}
+	wanted := map[string]string{
+		"int": "a whole number without quotes", "int64": "a whole number without quotes", "bool": "true or false, without quotes",
+		"string": "a text in quotes", "[]string": `texts in quotes and brackets, such as ["one", "two"]`,
+	}[strings.TrimPrefix(m[2], "*")]
+	if wanted == "" {
+		return "has the wrong type: it can't be of the kind " + m[1]
+	}
+	return "must be " + wanted
 }
 
 func at(row int, key []string) string {
