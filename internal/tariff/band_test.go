@@ -160,7 +160,7 @@ func TestCheapest(t *testing.T) {
 }
 
 func TestDescribeNamesBands(t *testing.T) {
-	want := "0.60 EUR a minute (sat,sun 00:00-24:00 0.20 EUR, 18:00-08:00 0.30 EUR), charged by the started 1m0s"
+	want := "0.60 EUR a minute (sat,sun 00:00-24:00 0.20 EUR, 18:00-08:00 0.30 EUR), charged by the started minute"
 	if got := banded(t, nil).Describe(); got != want {
 		t.Errorf("Describe() = %q, want %q", got, want)
 	}

@@ -85,14 +85,29 @@ func (t Tariff) Format(amount decimal.Decimal) string {
 
 // Describe says the tariff in one line for a person.
 func (t Tariff) Describe() string {
-	s := fmt.Sprintf("%s a minute%s, charged by the started %s", t.Format(t.PerMinute), t.describeBands(), t.unit())
+	if t.PerMinute.IsZero() && t.SetUp.IsZero() && len(t.Bands) == 0 {
+		return "free of charge"
+	}
+	s := fmt.Sprintf("%s a minute%s, charged by the started %s", t.Format(t.PerMinute), t.describeBands(), strings.TrimPrefix(plain(t.unit()), "1 "))
 	if t.SetUp.IsPositive() {
 		s += ", " + t.Format(t.SetUp) + " a call"
 	}
 	if t.Minimum > 0 {
-		s += fmt.Sprintf(", at least %s", t.Minimum)
+		s += ", at least " + plain(t.Minimum)
 	}
 	return s
+}
+
+// plain is a time in words: minutes where they are whole.
+func plain(d time.Duration) string {
+	n, unit := int64(d/time.Second), "second"
+	if d%time.Minute == 0 {
+		n, unit = int64(d/time.Minute), "minute"
+	}
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
 }
 
 func (t Tariff) unit() time.Duration {

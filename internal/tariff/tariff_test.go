@@ -67,7 +67,7 @@ func TestLeft(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	tariff := Tariff{Currency: "EUR", SetUp: money("0.1"), PerMinute: money("0.25"), Unit: time.Minute, Minimum: time.Minute}
-	if got, want := tariff.Describe(), "0.25 EUR a minute, charged by the started 1m0s, 0.10 EUR a call, at least 1m0s"; got != want {
+	if got, want := tariff.Describe(), "0.25 EUR a minute, charged by the started minute, 0.10 EUR a call, at least 1 minute"; got != want {
 		t.Errorf("Describe() = %q, want %q", got, want)
 	}
 	if got := (Tariff{}).Format(money("3")); got != "3.00" {
