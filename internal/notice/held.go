@@ -60,7 +60,7 @@ func (n *Notifier) Hold(ctx context.Context, h Held) error {
 		From: head.from, Subject: head.subject, Date: head.date, Print: h.Print,
 	}
 	row.ID = queue.HoldID(row.Box, row.UIDL)
-	text := heldText(h, row, head.plain)
+	text := heldText(h, row)
 	m := queue.Message{Origin: queue.Notice}
 	for _, place := range h.To {
 		m.To = append(m.To, local(place))
@@ -80,7 +80,7 @@ func (n *Notifier) Hold(ctx context.Context, h Held) error {
 	return nil
 }
 
-func heldText(h Held, row queue.Hold, plain bool) string {
+func heldText(h Held, row queue.Hold) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "A big message waits for you at the provider. It was not brought in, because\nthat costs line time:\n\n")
 	field(&b, "From", row.From)
@@ -95,7 +95,7 @@ func heldText(h Held, row queue.Hold, plain bool) string {
 	} else {
 		fmt.Fprintf(&b, "Unless somebody lets it come, it is deleted at the provider after %s,\nby this office's rule.\n", h.Expires.Format("2 January 2006"))
 	}
-	if lines := firstLines(h.Top); lines != "" && plain {
+	if lines := firstLines(h.Top); lines != "" {
 		fmt.Fprintf(&b, "\nIts first lines:\n\n%s", lines)
 	}
 	return b.String()
@@ -129,7 +129,12 @@ func (n *Notifier) writeHeld(w io.Writer, m *queue.Message, to []queue.Recipient
 	if m.Origin == queue.Collected {
 		refused = "nobody gets it, and its sender is told nothing"
 	}
-	fmt.Fprintf(&b, "\nThe manager lets it go by answering this note with any text, or on the gateway:\n\n  outpost held release %s\n  outpost held refuse %s     (%s)\n", m.ID, m.ID, refused)
+	manager := "The manager" // whom the sender, who gets this note too, isn't to take for himself
+	if n.opt.Manager != "" {
+		manager += ", " + n.opt.Manager + ","
+	}
+	fmt.Fprintf(&b, "\n%s\n\n  outpost held release %s\n  outpost held refuse %s     (%s)\n",
+		wrap(manager+" lets it go by answering this note with any text, or on the gateway:"), m.ID, m.ID, refused)
 	note := letter{
 		host: n.opt.Hostname, to: n.opt.Address(n.opt.Manager), id: "held." + string(m.ID), at: now, replyTo: n.releaseAddress(string(m.ID)),
 		subject: fmt.Sprintf("Held, %s: %s", size(m.Size), or(head.subject, "(no subject)")), text: b.String(),
@@ -138,11 +143,8 @@ func (n *Notifier) writeHeld(w io.Writer, m *queue.Message, to []queue.Recipient
 	return err
 }
 
-// head is what a person wants to know of a message's header. plain says that what follows it can be read as it is.
-type head struct {
-	from, subject, date string
-	plain               bool
-}
+// head is what a person wants to know of a message's header.
+type head struct{ from, subject, date string }
 
 // parseHead reads as much of a header as there is and can be understood.
 func parseHead(top []byte) head {
@@ -161,19 +163,5 @@ func parseHead(top []byte) head {
 		}
 		return clean(text)
 	}
-	kind, _, _ := strings.Cut(get("Content-Type"), ";")
-	return head{get("From"), get("Subject"), get("Date"), kind == "" || strings.EqualFold(strings.TrimSpace(kind), "text/plain")}
-}
-
-// firstLines are the lines of a preview after its header.
-func firstLines(top []byte) string {
-	_, text, found := bytes.Cut(top, []byte("\r\n\r\n"))
-	if !found {
-		return ""
-	}
-	var b strings.Builder
-	for line := range strings.Lines(string(text)) {
-		fmt.Fprintf(&b, "  | %s\n", clean(line))
-	}
-	return b.String()
+	return head{get("From"), get("Subject"), get("Date")}
 }

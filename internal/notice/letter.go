@@ -95,7 +95,7 @@ func size(n int64) string {
 // minutes is a duration for people.
 func minutes(d time.Duration) string {
 	if d < 2*time.Minute {
-		return fmt.Sprintf("%d seconds", int(d.Seconds()))
+		return fmt.Sprintf("%d seconds", int(d.Round(time.Second).Seconds()))
 	}
 	return fmt.Sprintf("%d minutes", int(d.Round(time.Minute).Minutes()))
 }
