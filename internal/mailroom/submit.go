@@ -212,7 +212,7 @@ func (m *Mailroom) weigh(msg *queue.Message) {
 		case sender.MaxOut > 0 && msg.Size > sender.MaxOut:
 			fail(r, "552 5.3.4 The message has %d octets, and %s may send %d at most to addresses outside", msg.Size, sender.Name, sender.MaxOut)
 		case hold > 0 && msg.Size > hold:
-			r.State, r.Reply = queue.Held, fmt.Sprintf("it has %d octets; over %d the manager decides whether it goes out", msg.Size, hold)
+			r.State, r.Reply = queue.Held, fmt.Sprintf("it has %d octets; above %d the manager decides whether it goes out", msg.Size, hold)
 		}
 	}
 }
@@ -230,7 +230,7 @@ func (m *Mailroom) weighHere(msg *queue.Message, r *queue.Recipient) {
 		return
 	}
 	if used+msg.Size > u.Quota {
-		fail(r, "552 5.2.2 The mailbox of %s is full: %d of %d octets are in use", u.Name, used, u.Quota)
+		fail(r, "552 5.2.2 The mailbox of %s has no room for %d octets more: %d of %d are in use", u.Name, msg.Size, used, u.Quota)
 	}
 }
 

@@ -121,10 +121,10 @@ func TestSubmitSizes(t *testing.T) {
 		want, reply   string
 	}{
 		{"small", "ann@office.example", letter, 3000, 3000, "local:ann local:bob remote:x@far.example", ""},
-		{"mailbox full", "ann@office.example", big, 0, 0, "local:ann local:bob(failed) remote:x@far.example", "552 5.2.2 The mailbox of bob is full"},
+		{"mailbox full", "ann@office.example", big, 0, 0, "local:ann local:bob(failed) remote:x@far.example", "552 5.2.2 The mailbox of bob has no room"},
 		{"over the smarthost's SIZE", "ann@office.example", big, 3000, 3000, "local:ann local:bob(failed) remote:x@far.example(failed)", "552 5.3.4 The message has 3645 octets, and the smarthost takes 3000"},
 		{"over his own", "ann@office.example", big + big, 0, 3000, "local:ann local:bob(failed) remote:x@far.example(failed)", "ann may send 5000"},
-		{"held", "ann@office.example", big, 0, 3000, "local:ann local:bob(failed) remote:x@far.example(held)", "over 3000 the manager decides"},
+		{"held", "ann@office.example", big, 0, 3000, "local:ann local:bob(failed) remote:x@far.example(held)", "above 3000 the manager decides"},
 		{"not his limit", "bob@office.example", big, 0, 3000, "local:ann local:bob(failed) remote:x@far.example", ""},
 	} {
 		largest, hold = c.largest, c.hold

@@ -88,7 +88,8 @@ func (n *Notifier) Release(ctx context.Context, id, by string) (string, error) {
 			return "", ErrNotYours
 		}
 		return "The message goes on its way.", n.decideHere(ctx, spool.ID(id), func(r *queue.Recipient) {
-			r.State, r.Told = queue.Waiting, time.Time{}
+			// The reason that it was held for is none any more.
+			r.State, r.Reply, r.Told = queue.Waiting, "", time.Time{}
 		})
 	}
 	if err := n.may(id, by); err != nil {

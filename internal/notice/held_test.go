@@ -19,7 +19,7 @@ func TestHeldHere(t *testing.T) {
 		t.Fatalf("%+v", notices)
 	}
 	header, text := d.plain(notices[0])
-	contains(t, text, "The harvest", "x@far.example, y@far.example", "over 1000000", "outpost held release "+string(m.ID))
+	contains(t, text, "The harvest", "x@far.example, y@far.example", "over 1000000", "outpost held release "+string(m.ID), "The manager, cleo,")
 	reply := header.Get("Reply-To")
 	local, _, _ := strings.Cut(strings.Trim(reply, "<>"), "@")
 	errand, ok := Desk(strings.ToUpper(local))
@@ -38,7 +38,7 @@ func TestHeldHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	row, err = d.q.Get(m.ID)
-	if err != nil || row.To[0].State != queue.Waiting || row.To[1].State != queue.Waiting {
+	if err != nil || row.To[0].State != queue.Waiting || row.To[1].State != queue.Waiting || row.To[0].Reply != "" {
 		t.Errorf("cleo did not: %+v, %v", row.To, err)
 	}
 	// Each answer was answered; a second one finds nothing.
