@@ -113,6 +113,10 @@ func TestDoorsHoldIn(t *testing.T) {
 	if _, err := client.Decide(t.Context(), r.heldAs("unwanted"), false); err != nil {
 		t.Error(err)
 	}
+	// What is decided waits for no decision, and what was released is expected.
+	if s, err := client.Status(t.Context()); err != nil || s.Held != 2 || s.Decided != 2 || s.Forecast.In < 20_000 {
+		t.Errorf("%d held, %d decided, %d octets expected, %v", s.Held, s.Decided, s.Forecast.In, err)
+	}
 	if row := r.called(); row.Collected != 1 || row.Deleted != 2 || row.Held != 0 {
 		t.Errorf("%d collected, %d deleted, %d held", row.Collected, row.Deleted, row.Held)
 	}

@@ -284,8 +284,19 @@ func (o *office) status() (control.Status, error) {
 		s.Held += held
 	}
 	holds, fault := o.queue.Holds()
-	s.Held += len(holds)
+	var released int64
+	for _, h := range holds {
+		switch {
+		case !h.Released.IsZero():
+			s.Decided++
+			released += h.Size
+		case !h.Dropped.IsZero():
+			s.Decided++
+		default:
+			s.Held++
+		}
+	}
 	err = errors.Join(err, fault)
-	s.Forecast = o.calls.Forecast(s.WaitingBytes)
+	s.Forecast = o.calls.Forecast(s.WaitingBytes, released)
 	return s, err
 }

@@ -47,18 +47,21 @@ func printStatus(w io.Writer, s control.Status) {
 	} else {
 		fmt.Fprintf(w, "next call:  %s (%s)\n", s.Next.Format("Mon 2006-01-02 15:04 MST"), s.Why)
 	}
-	fmt.Fprintf(w, "outgoing:   %d messages wait, %s\n", s.Waiting, size(s.WaitingBytes))
+	fmt.Fprintf(w, "outgoing:   %s, %s\n", count(s.Waiting, "message waits", "messages wait"), size(s.WaitingBytes))
 	if f := s.Forecast; f.Duration > 0 {
 		fmt.Fprintf(w, "expected:   %s on line %s (%s out, some %s in), %s\n", f.Duration, f.Line, size(f.Out), size(f.In), f.Cost)
 	}
 	if s.Failed > 0 {
-		fmt.Fprintf(w, "failed:     %d messages were refused for good, and their senders are yet to be told; see: outpost queue\n", s.Failed)
+		fmt.Fprintf(w, "failed:     %s refused for good, and the sender is yet to be told; see: outpost queue\n", count(s.Failed, "message was", "messages were"))
 	}
 	if s.Held > 0 {
-		fmt.Fprintf(w, "held:       %d messages wait for a decision; see: outpost held\n", s.Held)
+		fmt.Fprintf(w, "held:       %s for a decision; see: outpost held\n", count(s.Held, "message waits", "messages wait"))
+	}
+	if s.Decided > 0 {
+		fmt.Fprintf(w, "decided:    %s with the next call; see: outpost held\n", count(s.Decided, "held message comes or is deleted", "held messages come or are deleted"))
 	}
 	if s.Undelivered > 0 {
-		fmt.Fprintf(w, "incoming:   %d messages are not yet in a mail folder\n", s.Undelivered)
+		fmt.Fprintf(w, "incoming:   %s not delivered in the office yet; see: outpost queue\n", count(s.Undelivered, "message is", "messages are"))
 	}
 	if s.Last != nil {
 		fmt.Fprintf(w, "last call:  %s, %d sent, %d collected, %s, %s\n", s.Last.Begun.Local().Format(time.DateTime),
@@ -99,7 +102,7 @@ func printQueue(w io.Writer, messages []queue.Message) {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "id\tsize\treceived\tfrom\tto\tstate\t")
+	fmt.Fprintln(t, "id\tsize\treceived\tfrom\tto\tstate")
 	for _, m := range messages {
 		from := "<" + m.From + ">"
 		if m.Origin == queue.Collected {
@@ -110,7 +113,7 @@ func printQueue(w io.Writer, messages []queue.Message) {
 			if i > 0 {
 				id, octets, received, from = "", "", "", ""
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t\n", id, octets, received, from, r.Addr, stateOf(r))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", id, octets, received, from, r.Addr, stateOf(r))
 		}
 	}
 	_ = t.Flush()

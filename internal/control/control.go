@@ -49,6 +49,7 @@ type Status struct {
 	Undelivered  int   `json:"undelivered"`   // messages not yet in a Maildir
 	Failed       int   `json:"failed"`        // messages refused for good, whose sender is yet to be told
 	Held         int   `json:"held"`          // messages that wait for a person's decision, here or at the provider
+	Decided      int   `json:"decided"`       // messages that the next call brings in from the provider or deletes there, as somebody has decided
 	// Forecast is what the next call is expected to take.
 	Forecast session.Forecast `json:"forecast"`
 }

@@ -351,7 +351,11 @@ func summary(row queue.Call) string {
 	}
 	s := fmt.Sprintf("%d sent, %d collected, %s on the line, %s", row.Sent, row.Collected, row.Metered.Round(time.Second),
 		strings.TrimSpace(row.Cost+" "+row.Currency))
-	if n := len(row.Problems); n > 0 {
+	switch n := len(row.Problems); n {
+	case 0:
+	case 1:
+		s += ", 1 problem"
+	default:
 		s += fmt.Sprintf(", %d problems", n)
 	}
 	return s

@@ -9,7 +9,8 @@ import (
 // Forecast is what the next call is expected to be, by what those before it were on the line that is tried first.
 type Forecast struct {
 	Line string `json:"line"`
-	// Out are the octets that wait for the smarthost; In those that a call has brought in of late.
+	// Out are the octets that wait for the smarthost; In those that a call has brought in of late, and those that come
+	// because somebody has released them.
 	Out int64 `json:"out"`
 	In  int64 `json:"in"`
 	// Duration is how long the line is up for it, Cost what that costs at this hour, with its currency. Zero and "": there is nothing to go by.
@@ -57,9 +58,9 @@ func (h history) credible() bool {
 // mostIdle is more seconds than a call may last.
 const mostIdle = 48 * 60 * 60
 
-// Forecast says what the next call is expected to be if so many octets wait for the smarthost. It may be called at any time from
-// any goroutine.
-func (s *Session) Forecast(out int64) Forecast {
+// Forecast says what the next call is expected to be if so many octets wait for the smarthost, and so many that were held at the
+// provider have been released. It may be called at any time from any goroutine.
+func (s *Session) Forecast(out, released int64) Forecast {
 	if len(s.opt.Lines) == 0 {
 		return Forecast{Out: out}
 	}
@@ -68,11 +69,12 @@ func (s *Session) Forecast(out int64) Forecast {
 	m := &memory{queue: s.opt.Queue, note: func(string, error) {}}
 	line := newGauge(route.Rate, route.RTT, recall[lineFacts](m, keyLine+name)).facts()
 	past := recall[history](m, keyHistory+name)
-	f := Forecast{Line: name, Out: out, In: int64(past.In)}
+	in := past.In + float64(released)
+	f := Forecast{Line: name, Out: out, In: int64(in)}
 	if past.Calls == 0 || !past.credible() || line.Up <= 0 || line.Down <= 0 {
 		return f
 	}
-	f.Duration = time.Duration((past.Idle + explained(line, float64(out), past.In)) * float64(time.Second)).Round(time.Second)
+	f.Duration = time.Duration((past.Idle + explained(line, float64(out), in)) * float64(time.Second)).Round(time.Second)
 	price := route.Tariff.At(time.Now())
 	f.Cost = price.Format(price.Charge(f.Duration).Amount)
 	return f

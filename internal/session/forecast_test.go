@@ -26,11 +26,11 @@ func TestForecastOfASession(t *testing.T) {
 	o := newOffice(t, nil)
 	o.submit("x", "x@far.example")
 	o.opt.Lines[0].Rate, o.opt.Lines[0].RTT = 8000, time.Second
-	if f := New(o.opt).Forecast(5000); f.Duration != 0 || f.Cost != "" || f.Out != 5000 {
+	if f := New(o.opt).Forecast(5000, 0); f.Duration != 0 || f.Cost != "" || f.Out != 5000 {
 		t.Errorf("before the first call: %+v", f)
 	}
 	o.mustCall()
-	if f := New(o.opt).Forecast(10_000); f.Line != "fake" || f.Duration != 11*time.Second || f.Cost == "" || f.In != 0 {
+	if f := New(o.opt).Forecast(10_000, 0); f.Line != "fake" || f.Duration != 11*time.Second || f.Cost == "" || f.In != 0 {
 		t.Errorf("after it: %+v", f)
 	}
 }
