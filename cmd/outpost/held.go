@@ -71,14 +71,22 @@ func printHeld(w io.Writer, held []control.Held) {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "id\twhere\tsize\tsince\tfrom\tto\tsubject\twhy\t")
+	fmt.Fprintln(t, "id\twhere\tsize\tsince\tfrom\tto\tsubject\twhy")
 	for _, h := range held {
 		where := "here"
 		if h.AtProvider {
 			where = "provider"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", h.ID, where, size(h.Size), h.Since.Local().Format(time.DateTime),
-			legible(h.From), legible(strings.Join(h.To, ", ")), legible(h.Subject), legible(h.Why))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", h.ID, where, size(h.Size), h.Since.Local().Format(time.DateTime),
+			short(legible(h.From), 40), legible(strings.Join(h.To, ", ")), short(legible(h.Subject), 50), legible(h.Why))
 	}
 	_ = t.Flush()
+}
+
+// short is a text of so many letters at most, so that a line stays one on the screen.
+func short(s string, most int) string {
+	if letters := []rune(s); len(letters) > most {
+		return string(letters[:most-3]) + "..."
+	}
+	return s
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -125,7 +126,7 @@ func explain(w io.Writer, cfg *config.Config, text []byte, what asked) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "message:  %q from %s, %s\n", header.Text("Subject"), legible(header.Text("From")), size(int64(len(text))))
+	fmt.Fprintf(w, "message:  %q from %s, %s\n", header.Text("Subject"), cmp.Or(legible(header.Text("From")), "nobody that it names"), size(int64(len(text))))
 	if deliveredHere(header, table) {
 		then := header.Text(mailroom.RouteField)
 		fmt.Fprintf(w, "then:     %s\n", legible(then))
@@ -144,7 +145,14 @@ func explain(w io.Writer, cfg *config.Config, text []byte, what asked) error {
 		}
 		d = table.Collected(in)
 	} else {
-		d = decideOffice(table, in, what.to, w)
+		if len(what.to) == 0 {
+			what.to = append(header.Addresses("To"), header.Addresses("Cc")...)
+		}
+		if len(what.to) == 0 {
+			fmt.Fprintln(w, "now:      it names nobody whom it is for; --to says it, or --box, if it was collected")
+			return nil
+		}
+		d = decideOffice(cfg, table, in, what.to, w)
 	}
 	for _, line := range d.Explain() {
 		fmt.Fprintf(w, "now:      %s\n", line)
@@ -202,15 +210,27 @@ func hasBox(cfg *config.Config, name string) bool {
 	return false
 }
 
+// outward says what becomes of a message to somebody outside, as mailroom.Submit decides it.
+// What the smarthost takes is known to the daemon only.
+func outward(cfg *config.Config, sender route.User, in route.Incoming) string {
+	hold := holdOut(cfg, sender.Name, in.Now)
+	switch {
+	case sender.Internal:
+		return sender.Name + " may send within the office only, and is told"
+	case sender.MaxOut > 0 && in.Size > sender.MaxOut:
+		return fmt.Sprintf("%s may send %s at most there, and is told", sender.Name, size(sender.MaxOut))
+	case hold > 0 && in.Size > hold:
+		return fmt.Sprintf("it is larger than %s, and waits until %s lets it go", size(hold), cmp.Or(cfg.Hold.Manager, "the manager"))
+	}
+	return "it waits for the next call"
+}
+
 // decideOffice decides on mail of the staff.
-func decideOffice(table *route.Table, in route.Incoming, to []string, w io.Writer) route.Decision {
+func decideOffice(cfg *config.Config, table *route.Table, in route.Incoming, to []string, w io.Writer) route.Decision {
 	if in.From == "" {
 		if list := in.Header.Addresses("From"); len(list) > 0 {
 			in.From = list[0]
 		}
-	}
-	if len(to) == 0 {
-		to = append(in.Header.Addresses("To"), in.Header.Addresses("Cc")...)
 	}
 	sender, _ := table.Sender("", in.From)
 	for _, addr := range to {
@@ -223,10 +243,8 @@ func decideOffice(table *route.Table, in route.Incoming, to []string, w io.Write
 			case t.Place != "":
 				fmt.Fprintf(w, "now:      %s is %s\n", addr, t.Place)
 				in.To = append(in.To, t.Place)
-			case sender.Internal:
-				fmt.Fprintf(w, "now:      %s is outside: %s may send within the office only, and is told\n", t.Addr, sender.Name)
 			default:
-				fmt.Fprintf(w, "now:      %s is outside: it waits for the next call\n", t.Addr)
+				fmt.Fprintf(w, "now:      %s is outside: %s\n", t.Addr, outward(cfg, sender, in))
 			}
 		}
 		in.Rcpts = append(in.Rcpts, addr)

@@ -172,13 +172,13 @@ func printUsers(w io.Writer, cfg *config.Config, list []users.Entry) {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "name\tsigns in\tstands in\taddresses\t")
+	fmt.Fprintln(t, "name\tsigns in\tstands in\taddresses")
 	for _, u := range cfg.Users {
 		from := "configuration"
 		if u.FromUsersFile {
 			from = "users file"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t\n", u.Name, signIn(cfg, list, u.Name), from, strings.Join(addressesOf(cfg, u), ", "))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", u.Name, signIn(cfg, list, u.Name), from, strings.Join(addressesOf(cfg, u), ", "))
 	}
 	_ = t.Flush()
 }

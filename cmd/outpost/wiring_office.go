@@ -34,7 +34,8 @@ func (o *office) newMailroom(step func(string) error) (*mailroom.Mailroom, error
 	}
 	return mailroom.New(mailroom.Options{
 		MailDir: o.mailDir(), Table: o.book.table, Servers: servers, Hostname: o.cfg.Office.Name,
-		Queue: o.queue, HoldOut: o.holdOut, Desk: notice.Desk, Log: o.log, Step: step,
+		Queue: o.queue, Desk: notice.Desk, Log: o.log, Step: step,
+		HoldOut: func(user string, at time.Time) int64 { return holdOut(o.cfg, user, at) },
 		Largest: func() int64 { return o.calls.Largest() },
 		Changed: func(mailbox, folder string) { o.imap.Changed(mailbox, folder) },
 		Errand:  func(ctx context.Context, errand, by string) error { return o.notices.Answer(ctx, errand, by) },
@@ -82,12 +83,12 @@ func (o *office) sharedWith(user string) []imapd.Shared {
 func (o *office) mailDir() string { return filepath.Join(o.cfg.Storage.Dir, "mail") }
 
 // holdOut is over what size a user's mail to outside waits for the manager.
-func (o *office) holdOut(user string, at time.Time) int64 {
-	i := slices.IndexFunc(o.cfg.Users, func(u config.User) bool { return u.Name == user })
+func holdOut(cfg *config.Config, user string, at time.Time) int64 {
+	i := slices.IndexFunc(cfg.Users, func(u config.User) bool { return u.Name == user })
 	if i < 0 {
-		return o.cfg.HoldOut(config.User{}, at)
+		return cfg.HoldOut(config.User{}, at)
 	}
-	return o.cfg.HoldOut(o.cfg.Users[i], at)
+	return cfg.HoldOut(cfg.Users[i], at)
 }
 
 func officeServers(cfg *config.Config) (map[string]mailroom.Server, error) {
@@ -183,7 +184,10 @@ func (o *office) held() ([]control.Held, error) {
 		case price.Line == "":
 			one.Why = "big"
 		default:
-			one.Why = fmt.Sprintf("%s, %s", price.Now, price.Takes.Round(time.Second))
+			one.Why = fmt.Sprintf("big: %s of the line, %s now", price.Takes.Round(time.Second), price.Now)
+			if price.Later != "" {
+				one.Why += fmt.Sprintf(", %s off peak", price.Later)
+			}
 		}
 		list = append(list, one)
 	}
