@@ -75,6 +75,11 @@ func TestHeldAndDropped(t *testing.T) {
 		return queue.HoldID("a", uidl)
 	}
 	now := time.Now()
+	for hours := range 4 { // the time from call to call is what counts
+		if _, err := q.BeginCall(t.Context(), queue.Call{Line: "line", Begun: now.Add(-time.Duration(48-12*hours) * time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	hold("waits", now)
 	hold("old", now.Add(-48*time.Hour))
 	released, dropped := hold("released", now.Add(-48*time.Hour)), hold("dropped", now)
