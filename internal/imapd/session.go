@@ -99,7 +99,7 @@ func (s *session) Login(login, password string) error {
 	defer s.end()
 	user, ok := s.verify(login, password)
 	if !ok || !safeName(user) {
-		s.log.Warn("imap login refused", "login", login)
+		s.log.Warn("imap login refused", "login", login[:min(len(login), 100)])
 		s.failures++
 		if s.failures >= maxLoginFailures {
 			s.wire.conn.hangUp("Too many failed logins")

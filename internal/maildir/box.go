@@ -44,7 +44,9 @@ type Mail struct {
 // Box is a folder that is open: its messages, their UIDs and flags in memory, kept
 // equal to what is on the disk by Sync. It is not for concurrent use. Two Boxes of one
 // folder in two programs get along as two Dovecots do, by lock files and by renames
-// that only one of them can win.
+// that only one of them can win. Not promised beside a Dovecot at work: what it moves at
+// the moment at which it is moved here may be there twice, as it moves by a link and a
+// removal.
 type Box struct {
 	dir  Dir
 	root string // of the mailbox, which has dovecot-uidvalidity

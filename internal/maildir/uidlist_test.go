@@ -329,3 +329,40 @@ func TestFaultsInCopy(t *testing.T) {
 		}
 	}
 }
+
+// Killed at any step of an APPEND and started again: what was told before is as it was,
+// and the new message is there once or not at all, under a UID that nobody had.
+func TestKilledInAdd(t *testing.T) {
+	for _, step := range []string{"create", "fsync", "rename", "dirsync", "uidlist"} {
+		d := Dir{Root: filepath.Join(t.TempDir(), "ann")}
+		b := openBox(t, d, "")
+		appendMail(t, b, "first", Seen, time.Time{})
+		told := state(t, b)
+		b.dir.Step = func(s string) error {
+			if s == step {
+				panic("killed")
+			}
+			return nil
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: it was not killed", step)
+				}
+			}()
+			appendMail(t, b, "second", 0, time.Time{})
+		}()
+		again := openBox(t, d, "")
+		got := state(t, again)
+		_, old, _ := strings.Cut(told, "|")
+		if !strings.Contains(got, old) || again.Validity() != b.Validity() || len(again.Mails()) > 2 {
+			t.Errorf("%s: %s, then %s", step, told, got)
+		}
+		if len(again.Mails()) == 2 && (again.Mails()[1].UID < 2 || !strings.Contains(got, `"second"`)) {
+			t.Errorf("%s: %s", step, got)
+		}
+		if state(t, openBox(t, d, "")) != got {
+			t.Errorf("%s: another start changes it", step)
+		}
+	}
+}
