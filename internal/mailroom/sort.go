@@ -67,10 +67,10 @@ func read(body io.ReadSeeker) (header route.Header, copies string, err error) {
 		return header, "", err
 	}
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%q\n", id)
+	_, _ = fmt.Fprintf(hash, "%q\n", id) // a hash takes everything
 	for _, name := range written {
 		for _, value := range header.Values(name) {
-			fmt.Fprintf(hash, "%s: %q\n", name, strings.Join(strings.Fields(value), " "))
+			_, _ = fmt.Fprintf(hash, "%s: %q\n", name, strings.Join(strings.Fields(value), " "))
 		}
 	}
 	if _, err := io.Copy(hash, src); err != nil {
