@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -21,15 +20,7 @@ import (
 // moment ago are left for later (see Run). It returns what failed now, joined; each
 // failure is logged and recorded already. A message that the queue doesn't have counts
 // as delivered. Calls for one message wait for each other.
-func (m *Mailroom) Deliver(ctx context.Context, id spool.ID) (err error) {
-	defer func() {
-		// It is a stranger's message, and the program has other mail, and perhaps a line that is up. It is tried again, but later and later.
-		if p := recover(); p != nil {
-			err = fmt.Errorf("mailroom: message %s: panic: %v", id, p)
-			m.suspicion(id, true)
-			m.opt.Log.Error("mail not delivered", "id", string(id), "error", err, "again_in", m.failed(messageKey(id)), "stack", string(debug.Stack()))
-		}
-	}()
+func (m *Mailroom) Deliver(ctx context.Context, id spool.ID) error {
 	release, err := m.acquire(ctx, id)
 	if err != nil {
 		return err

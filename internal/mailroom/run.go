@@ -3,6 +3,8 @@ package mailroom
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -63,8 +65,7 @@ func (m *Mailroom) deliverWaiting(ctx context.Context) {
 	for range min(workers, len(waiting)) {
 		wg.Go(func() {
 			for id := range ids {
-				// The error is in the log and in the queue.
-				_ = m.Deliver(ctx, id)
+				m.try(ctx, id)
 			}
 		})
 	}
@@ -75,6 +76,19 @@ func (m *Mailroom) deliverWaiting(ctx context.Context) {
 	}
 	close(ids)
 	wg.Wait()
+}
+
+// try is Deliver for Run. It is a stranger's message, and the program has other mail, and perhaps a line that is up: one on which Deliver falls
+// over is tried again, later and later.
+func (m *Mailroom) try(ctx context.Context, id spool.ID) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.suspicion(id, true)
+			m.opt.Log.Error("mail not delivered", "id", string(id), "error", fmt.Errorf("panic: %v", p),
+				"again_in", m.failed(messageKey(id)), "stack", string(debug.Stack()))
+		}
+	}()
+	_ = m.Deliver(ctx, id) // The error is in the log and in the queue.
 }
 
 // nextTry is how long until the next round after the one that began then.
