@@ -91,6 +91,9 @@ type Mailroom struct {
 	suspect map[spool.ID]bool          // may have been delivered by an earlier try
 	working map[spool.ID]chan struct{} // being delivered; closed when done
 	backoff backoff
+
+	away sync.WaitGroup // those who hand over to servers, for Run
+	back chan struct{}  // one of them has ended; room for one
 }
 
 // New takes note of what waits already: that may have been delivered in part before a
@@ -118,6 +121,7 @@ func New(opt Options) (*Mailroom, error) {
 	m := &Mailroom{
 		opt: opt, servers: make(map[string]*server),
 		suspect: map[spool.ID]bool{}, working: map[spool.ID]chan struct{}{}, backoff: backoff{},
+		back: make(chan struct{}, 1),
 	}
 	for name, s := range opt.Servers {
 		if name+":" == deskPrefix {

@@ -26,21 +26,36 @@ const (
 // a channel with room for one and a send that doesn't block. When Run returns,
 // its goroutines have ended.
 func (m *Mailroom) Run(ctx context.Context, wake <-chan struct{}) {
-	defer m.hangUp(context.WithoutCancel(ctx))
+	defer func() {
+		m.away.Wait()
+		m.hangUp(context.WithoutCancel(ctx))
+	}()
 	for ctx.Err() == nil {
 		began := time.Now()
 		m.deliverWaiting(ctx)
+		if !m.rest(ctx, began, wake) {
+			wake = nil
+		}
+	}
+}
+
+// rest waits for the next round after the one that began then. false: wake is closed.
+func (m *Mailroom) rest(ctx context.Context, began time.Time, wake <-chan struct{}) (open bool) {
+	for {
 		// One timer for the next try, not a sleeping goroutine for each message.
 		timer := time.NewTimer(m.nextTry(began))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case _, ok := <-wake:
-			if !ok {
-				wake = nil
-			}
+		case <-m.back: // what failed at a server may be due sooner
+			timer.Stop()
+			continue
+		case _, open := <-wake:
+			timer.Stop()
+			return open
 		}
 		timer.Stop()
+		return true
 	}
 }
 
@@ -69,10 +84,20 @@ func (m *Mailroom) deliverWaiting(ctx context.Context) {
 			}
 		})
 	}
+	away := make(map[*server][]spool.ID)
 	for _, msg := range waiting {
-		if ctx.Err() == nil && len(m.pending(msg)) > 0 {
+		pending := m.pending(msg)
+		s := m.serverOf(pending)
+		switch {
+		case ctx.Err() != nil || len(pending) == 0:
+		case s != nil:
+			away[s] = append(away[s], msg.ID)
+		default:
 			ids <- msg.ID
 		}
+	}
+	for s, list := range away {
+		m.send(ctx, s, list)
 	}
 	close(ids)
 	wg.Wait()

@@ -3,6 +3,7 @@ package mailroom
 import (
 	"context"
 	"errors"
+	"net"
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
@@ -10,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"outpost/internal/lmtp"
+	"outpost/internal/route"
 	"outpost/queue"
 )
 
@@ -194,4 +197,48 @@ func TestPanicInDelivery(t *testing.T) {
 	o.room.deliverWaiting(t.Context())
 	o.wantFiles("ann", 1)
 	o.wantEmptyQueue()
+}
+
+// A server that takes connections and says nothing holds up nobody whose mailbox is here, nor what comes for it more than it must.
+func TestSilentServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := book()
+		b.Servers = []route.Server{{Name: "exchange"}}
+		b.Users[1].Server, b.Users[1].ServerAddress = "exchange", "bob@corp.example"
+		opt := with(b)
+		var dials atomic.Int64
+		opt.Servers = map[string]Server{"exchange": {
+			Dial: func(context.Context) (net.Conn, error) {
+				dials.Add(1)
+				ours, theirs := net.Pipe()
+				t.Cleanup(func() { _ = theirs.Close() })
+				return ours, nil
+			},
+			LMTP: lmtp.Options{LMTP: true, TLS: lmtp.TLSNone},
+		}}
+		o := open(t, opt)
+		wake := make(chan struct{}, 1)
+		stop := o.running(wake)
+		both := o.add("ann", "bob")
+		for range 20 {
+			o.add("bob")
+		}
+		wake <- struct{}{}
+		synctest.Wait()
+		o.wantFiles("ann", 1)
+		o.add("ann")
+		wake <- struct{}{}
+		synctest.Wait()
+		o.wantFiles("ann", 2)
+		if dials.Load() != lanes {
+			t.Errorf("%d connections", dials.Load())
+		}
+		time.Sleep(6 * time.Minute)
+		synctest.Wait()
+		m, err := o.q.Get(both.ID)
+		if err != nil || m.To[0].State != queue.Sent || m.To[1].State != queue.Waiting || dials.Load() <= lanes {
+			t.Errorf("%+v, %v, %d connections", m.To, err, dials.Load())
+		}
+		stop()
+	})
 }

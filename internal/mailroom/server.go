@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 
 	"outpost/internal/lmtp"
 	"outpost/queue"
+	"outpost/spool"
 )
 
 // Server is a mail server on the office's network, and how it is reached.
@@ -18,12 +20,57 @@ type Server struct {
 	LMTP lmtp.Options
 }
 
-// server is a Server with connections that wait for the next message. They last for one round of deliveries.
+// lanes is how many connections a server is given mail on at the same time: as workers; and servers allow one client only so many.
+const lanes = 4
+
+// server is a Server with connections that wait for the next message, until Run ends.
 type server struct {
 	Server
 
-	mu   sync.Mutex
-	idle []*lmtp.Client
+	mu      sync.Mutex
+	idle    []*lmtp.Client
+	waiting []spool.ID // to be tried, by the goroutines that are at it
+	running int        // how many they are
+}
+
+// serverOf is the first server that mail for some places goes to; nil: all of them are here.
+func (m *Mailroom) serverOf(places []string) *server {
+	for _, place := range places {
+		if s := m.servers[m.home(place).Server]; s != nil && !strings.HasPrefix(place, deskPrefix) {
+			return s
+		}
+	}
+	return nil
+}
+
+// send has messages tried that are, also, for a server, and doesn't wait for that: it may be silent for minutes, and mail for people here
+// doesn't wait for it. What is given takes the place of what was given before and isn't begun.
+func (m *Mailroom) send(ctx context.Context, s *server, list []spool.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.waiting = list; s.running < min(lanes, len(list)); s.running++ {
+		m.away.Go(func() {
+			for id, ok := s.next(ctx); ok; id, ok = s.next(ctx) {
+				m.try(ctx, id)
+			}
+			select {
+			case m.back <- struct{}{}:
+			default:
+			}
+		})
+	}
+}
+
+// next is the next message to be tried; false: there is none, and who asked ends.
+func (s *server) next(ctx context.Context) (id spool.ID, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ctx.Err() != nil || len(s.waiting) == 0 {
+		s.running--
+		return "", false
+	}
+	id, s.waiting = s.waiting[0], s.waiting[1:]
+	return id, true
 }
 
 // queueName is a recipient by his place, with his address on the server.
