@@ -4,7 +4,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 
-.PHONY: help build demo test peers vet cross lint fuzz torture bench bench-quick bench-peers bench-line bench-go clean
+.PHONY: help build demo test peers vet cross lint fuzz torture corpus bench bench-quick bench-peers bench-line bench-go clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -36,6 +36,12 @@ fuzz: ## every fuzz test for FUZZTIME (30s) each
 
 torture: ## cut the carrier at every octet of a session, and kill the daemon at every step; minutes
 	OUTPOST_TORTURE=full $(GO) test -count=1 -timeout 80m -parallel 64 -v -run 'Torture|Kill' ./cmd/outpost ./queue
+
+CORPUS = $(or $(OUTPOST_CORPUS),$(CURDIR)/bench/corpus)
+
+corpus: ## six thousand real messages through an office, both ways, octet for octet; fetches 23 MB once
+	OUTPOST_CORPUS='$(CORPUS)' scripts/corpus.sh
+	OUTPOST_CORPUS='$(CORPUS)' $(GO) test -count=1 -v -run 'TestCorpus$$' ./cmd/outpost
 
 bench: bench-peers ## Outpost beside fetchmail, Postfix, mpop, msmtp (root; a quarter of an hour); BENCH=gsm/tiny/tls for less
 	bench/bin/sidebyside run --select '$(BENCH)' --results bench/results.jsonl

@@ -17,6 +17,32 @@ func (q *Queue) Waiting(w Where) ([]Message, error) {
 	return q.list(func(m *Message) bool { return m.Waits(w) })
 }
 
+// WaitingAfter is Waiting for n messages at most, those that came next after the message of that ID, "" for
+// the oldest: who goes through a long queue in pieces holds none of it in memory but the last one. Less than
+// n are the end.
+func (q *Queue) WaitingAfter(w Where, after spool.ID, n int) ([]Message, error) {
+	var (
+		list   []Message
+		faults []error
+	)
+	err := q.view(func(tx *bbolt.Tx) error {
+		c := bucketMessages.in(tx).Cursor()
+		id, row := c.Seek([]byte(after))
+		if after != "" && string(id) == string(after) {
+			id, row = c.Next()
+		}
+		for ; id != nil && len(list) < n; id, row = c.Next() {
+			if m, err := decode(id, row); err != nil {
+				faults = append(faults, err)
+			} else if m.Waits(w) {
+				list = append(list, m)
+			}
+		}
+		return nil
+	})
+	return list, errors.Join(append(faults, err)...)
+}
+
 // Arrivals counts how often a message came to wait there, since Open: by Add, or
 // because a change made it wait that didn't. While the count is what it was before
 // Waiting was called, that list lacks nothing, and needn't be read again; what it
@@ -97,6 +123,12 @@ func (q *Queue) Body(id spool.ID) (io.ReadSeekCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	return q.BodyOf(m)
+}
+
+// BodyOf is Body for who has just got the message.
+func (q *Queue) BodyOf(m Message) (io.ReadSeekCloser, error) {
+	id := m.ID
 	body, err := q.spool.Open(id)
 	if errors.Is(err, spool.ErrNotFound) {
 		// A message goes row first, then body: only a row that is still there

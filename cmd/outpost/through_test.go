@@ -284,7 +284,7 @@ func differStamped(got, want []byte) string {
 	for n < min(len(got), len(want)) && got[n] == want[n] {
 		n++
 	}
-	if n == len(got) && n == len(want) {
+	if bytes.Equal(got, want) {
 		return ""
 	}
 	n = bytes.LastIndexByte(got[:n], '\n') + 1

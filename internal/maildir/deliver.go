@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"outpost/spool"
 )
@@ -19,6 +20,8 @@ type Dir struct {
 	// Step is called before each durable step ("create", "write", "fsync", "rename",
 	// "dirsync"); an error aborts there. For fault tests. nil: none.
 	Step func(string) error
+	// Syncs lets deliveries that go on at the same time share fsyncs of folders. nil: each has its own.
+	Syncs *spool.Syncs
 
 	folder bool // one of another mailbox's folders, see Folder
 }
@@ -57,7 +60,7 @@ func (d Dir) Deliver(key string, write func(io.Writer) error) (string, error) {
 	if err := d.step("dirsync"); err != nil {
 		return "", err
 	}
-	return name, spool.SyncDir(filepath.Join(d.Root, "new"))
+	return name, d.Syncs.Folder(filepath.Join(d.Root, "new"))
 }
 
 // rename shows the message. new/ may be missing where tmp/ is there.
@@ -82,15 +85,14 @@ func (d Dir) fill(tmp, key string, write func(io.Writer) error) (string, error) 
 	if err := d.step("write"); err != nil {
 		return "", err
 	}
-	buffered := bufio.NewWriterSize(f, 64<<10)
-	lines := &unixLines{w: buffered}
-	if err := errors.Join(write(lines), lines.end(), buffered.Flush()); err != nil {
+	lines, err := writeLines(f, write)
+	if err != nil {
 		return "", err
 	}
 	if err := d.step("fsync"); err != nil {
 		return "", err
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(d.Syncs.File(f), f.Close()); err != nil {
 		return "", err
 	}
 	// With S and W in the name, Dovecot and Maildir++ quota need not open the
@@ -98,20 +100,38 @@ func (d Dir) fill(tmp, key string, write func(io.Writer) error) (string, error) 
 	return fmt.Sprintf("%s,S=%d,W=%d", key, lines.size, lines.virtual), nil
 }
 
+// writeBuffers are 16 KiB, which is above most messages, so that they are one write.
+var writeBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 16<<10) }}
+
+// writeLines writes what write writes, as it is to lie in the file.
+func writeLines(f *os.File, write func(io.Writer) error) (*unixLines, error) {
+	buffered := writeBuffers.Get().(*bufio.Writer)
+	buffered.Reset(f)
+	defer func() {
+		buffered.Reset(nil)
+		writeBuffers.Put(buffered)
+	}()
+	lines := &unixLines{w: buffered}
+	return lines, errors.Join(write(lines), lines.end(), buffered.Flush())
+}
+
 // create opens a new file, making the mailbox when it isn't there.
 func (d Dir) create(tmp string) (*os.File, error) {
 	if err := d.step("create"); err != nil {
 		return nil, err
 	}
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrExist): // left by an interrupted try
+		if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	case errors.Is(err, fs.ErrNotExist):
+		if err := d.make(); err != nil {
+			return nil, err
+		}
+	default:
 		return f, err
-	}
-	if err := d.make(); err != nil {
-		return nil, err
 	}
 	return os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 }

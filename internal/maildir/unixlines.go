@@ -18,38 +18,40 @@ type unixLines struct {
 }
 
 func (u *unixLines) Write(p []byte) (int, error) {
-	for i := 0; i < len(p); i++ {
-		if n := plain(p[i:]); n > 0 && !u.cr {
-			if _, err := u.w.Write(p[i : i+n]); err != nil {
-				return i, err
+	done := 0
+	for done < len(p) {
+		// What has no line end in it goes as it is.
+		if n := plain(p[done:]); n > 0 && !u.cr {
+			if _, err := u.w.Write(p[done : done+n]); err != nil {
+				return done, err
 			}
-			u.size += int64(n)
-			u.virtual += int64(n)
-			u.last = p[i+n-1]
-			if i += n; i == len(p) {
-				break
-			}
-		}
-		c := p[i]
-		if u.cr && (c != '\n' || u.last == '\r') {
-			if err := u.octet('\r'); err != nil {
-				return i, err
-			}
-		}
-		if u.cr = c == '\r'; u.cr {
+			done += n
+			u.size, u.virtual, u.last = u.size+int64(n), u.virtual+int64(n), p[done-1]
 			continue
 		}
-		if err := u.octet(c); err != nil {
-			return i, err
+		c := p[done]
+		if u.cr && (c != '\n' || u.last == '\r') {
+			if err := u.octet('\r'); err != nil {
+				return done, err
+			}
 		}
+		if u.cr = c == '\r'; !u.cr {
+			if err := u.octet(c); err != nil {
+				return done, err
+			}
+		}
+		done++
 	}
 	return len(p), nil
 }
 
-// plain is how many octets come before the next CR or LF.
+// plain is how much comes before the first CR or LF.
 func plain(p []byte) int {
-	if n := bytes.IndexAny(p, "\r\n"); n >= 0 {
-		return n
+	if i := bytes.IndexByte(p, '\n'); i >= 0 {
+		p = p[:i]
+	}
+	if i := bytes.IndexByte(p, '\r'); i >= 0 {
+		return i
 	}
 	return len(p)
 }

@@ -130,7 +130,7 @@ func serverKey(server string) string { return "server " + server }
 
 // deliverTo serves the recipients: mailboxes one after the other, those on a server together. The failure of one is his own.
 func (m *Mailroom) deliverTo(ctx context.Context, msg queue.Message, names []string) []result {
-	body, err := m.opt.Queue.Body(msg.ID)
+	body, err := m.opt.Queue.BodyOf(msg)
 	if err != nil {
 		return m.allFailed(msg, names, err)
 	}
@@ -217,7 +217,7 @@ func (m *Mailroom) root(mailbox string) string { return filepath.Join(m.opt.Mail
 
 // deliverOne puts the message into one mailbox, unless it is there already.
 func (m *Mailroom) deliverOne(msg queue.Message, home route.Place, body io.ReadSeeker) (string, error) {
-	inbox := maildir.Dir{Root: m.root(home.Mailbox), Step: m.opt.Step}
+	inbox := maildir.Dir{Root: m.root(home.Mailbox), Step: m.opt.Step, Syncs: m.syncs}
 	key := fileKey(msg, home.String())
 	if m.isSuspect(msg.ID) {
 		file, err := inbox.Find(key)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"strings"
+	"sync"
 
 	"outpost/internal/route"
 	"outpost/queue"
@@ -52,6 +53,21 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// readers are buffers that nobody reads with just now: each message is read through two of them.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 16<<10) }}
+
+// borrow buffers a reader, until giveBack.
+func borrow(r io.Reader) *bufio.Reader {
+	b := readers.Get().(*bufio.Reader)
+	b.Reset(r)
+	return b
+}
+
+func giveBack(b *bufio.Reader) {
+	b.Reset(nil)
+	readers.Put(b)
+}
+
 // write writes the message with the lines that final delivery adds on top: the
 // envelope sender (RFC 5321 §4.4), whose mailbox it is (RFC 9228), and why it is here. Mail from a box
 // has been delivered once already, so it has its Return-Path or there never was one
@@ -62,7 +78,8 @@ func (m *Mailroom) write(w io.Writer, msg queue.Message, home route.Place, body 
 	}
 	const returnPath = "Return-Path:"
 	counted := &bodyReader{r: body}
-	src := bufio.NewReaderSize(counted, 64<<10)
+	src := borrow(counted)
+	defer giveBack(src)
 	start, _ := src.Peek(len(returnPath)) // Its error comes again with the copy.
 	var top strings.Builder
 	if msg.Origin != queue.Collected || msg.From != "" && !strings.EqualFold(string(start), returnPath) {

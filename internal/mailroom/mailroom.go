@@ -86,6 +86,7 @@ type Options struct {
 type Mailroom struct {
 	opt     Options
 	servers map[string]*server
+	syncs   *spool.Syncs // of the Maildirs
 
 	mu      sync.Mutex
 	suspect map[spool.ID]bool          // may have been delivered by an earlier try
@@ -119,7 +120,7 @@ func New(opt Options) (*Mailroom, error) {
 		return nil, errors.New("mailroom: there is no table or no queue")
 	}
 	m := &Mailroom{
-		opt: opt, servers: make(map[string]*server),
+		opt: opt, servers: make(map[string]*server), syncs: spool.NewSyncs(),
 		suspect: map[spool.ID]bool{}, working: map[spool.ID]chan struct{}{}, backoff: backoff{},
 		back: make(chan struct{}, 1),
 	}

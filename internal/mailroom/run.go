@@ -14,8 +14,10 @@ import (
 
 const (
 	// workers deliver at the same time, so that their transactions share one
-	// fsync of the queue. More gains nothing on one disk.
-	workers = 4
+	// fsync of the queue, and those who deliver into one folder its fsync. Most of the time they wait for the disk.
+	workers = 256
+	// page is how much of the queue is in memory at a time, however much waits.
+	page = 256
 	// idleRound is how often the queue is looked through when nothing failed and
 	// nothing called: for a recipient whom a person set waiting again by hand.
 	idleRound = 10 * time.Minute
@@ -65,7 +67,46 @@ const queueKey = "the queue"
 // deliverWaiting goes once through what waits. Failures are logged where they happen and
 // set their own time of the next try.
 func (m *Mailroom) deliverWaiting(ctx context.Context) {
-	waiting, err := m.opt.Queue.Waiting(queue.Local)
+	ids := make(chan spool.ID)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer close(ids)
+	busy := 0
+	away := make(map[*server][]spool.ID)
+	for last, more := spool.ID(""), true; more && ctx.Err() == nil; {
+		waiting, ok := m.waitingAfter(last)
+		if !ok {
+			return
+		}
+		for ; busy < min(workers, len(waiting)); busy++ {
+			wg.Go(func() {
+				for id := range ids {
+					m.try(ctx, id)
+				}
+			})
+		}
+		for _, msg := range waiting {
+			last = msg.ID
+			pending := m.pending(msg)
+			s := m.serverOf(pending)
+			switch {
+			case ctx.Err() != nil || len(pending) == 0:
+			case s != nil:
+				away[s] = append(away[s], msg.ID)
+			default:
+				ids <- msg.ID
+			}
+		}
+		more = len(waiting) == page
+	}
+	for s, list := range away {
+		m.send(ctx, s, list)
+	}
+}
+
+// waitingAfter is the next page of what waits; false: the queue can't be read.
+func (m *Mailroom) waitingAfter(last spool.ID) ([]queue.Message, bool) {
+	waiting, err := m.opt.Queue.WaitingAfter(queue.Local, last, page)
 	switch {
 	case err == nil:
 		m.worked(queueKey)
@@ -73,34 +114,9 @@ func (m *Mailroom) deliverWaiting(ctx context.Context) {
 		m.opt.Log.Warn("part of the mail waiting can't be read", "error", err)
 	default:
 		m.opt.Log.Error("mail waiting can't be listed", "error", err, "again_in", m.failed(queueKey))
-		return
+		return nil, false
 	}
-	ids := make(chan spool.ID)
-	var wg sync.WaitGroup
-	for range min(workers, len(waiting)) {
-		wg.Go(func() {
-			for id := range ids {
-				m.try(ctx, id)
-			}
-		})
-	}
-	away := make(map[*server][]spool.ID)
-	for _, msg := range waiting {
-		pending := m.pending(msg)
-		s := m.serverOf(pending)
-		switch {
-		case ctx.Err() != nil || len(pending) == 0:
-		case s != nil:
-			away[s] = append(away[s], msg.ID)
-		default:
-			ids <- msg.ID
-		}
-	}
-	for s, list := range away {
-		m.send(ctx, s, list)
-	}
-	close(ids)
-	wg.Wait()
+	return waiting, true
 }
 
 // try is Deliver for Run. It is a stranger's message, and the program has other mail, and perhaps a line that is up: one on which Deliver falls

@@ -62,7 +62,8 @@ func read(body io.ReadSeeker) (header route.Header, copies string, err error) {
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return header, "", err
 	}
-	src := bufio.NewReaderSize(body, 32<<10)
+	src := borrow(body)
+	defer giveBack(src)
 	if err := skipHeader(src); err != nil {
 		return header, "", err
 	}

@@ -232,3 +232,23 @@ func TestHas(t *testing.T) {
 		}
 	}
 }
+
+// A NUL can't leave the office: who is here gets it as it is, and the sender is told of the others.
+func TestSubmitNUL(t *testing.T) {
+	o := open(t, staff())
+	defer o.stop()
+	both := []queue.Recipient{{Addr: "bob", Where: queue.Local, State: queue.Waiting}, {Addr: "x@far.example", Where: queue.Remote, State: queue.Waiting}}
+	text := "Subject: x\r\n\r\na\x00b\r\n"
+	m, err := o.room.Submit(t.Context(), queue.Message{Origin: queue.Submitted, From: "ann@office.example", To: both}, strings.NewReader(text))
+	if err != nil || names(m.To) != "local:bob remote:x@far.example(failed)" || !strings.HasPrefix(m.To[1].Reply, "554 5.6.1 ") {
+		t.Errorf("%s, %+v, %v", names(m.To), m.To, err)
+	}
+	var refused *smtp.SMTPError
+	_, err = o.room.Submit(t.Context(), queue.Message{Origin: queue.Submitted, From: "x@far.example", To: both}, strings.NewReader(text))
+	if !errors.As(err, &refused) || refused.Code != 554 {
+		t.Errorf("to somebody without a mailbox: %v", err)
+	}
+	if m, err := o.room.Submit(t.Context(), queue.Message{Origin: queue.Submitted, From: "", To: both[:1]}, strings.NewReader(text)); err != nil || names(m.To) != "local:bob" {
+		t.Errorf("within the office: %s, %v", names(m.To), err)
+	}
+}
