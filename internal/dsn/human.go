@@ -86,7 +86,7 @@ func (r *Report) explain(t *text, p *Recipient) {
 // waits is about a recipient who still waits.
 func (r *Report) waits(t *text, p *Recipient) {
 	if p.Attempts == 0 && p.Reply == "" {
-		t.para("It has not been tried yet: there was no call, or no time for it in one.")
+		t.para("It has not been tried yet: there was no call, no time for it in one, or the provider's mail server took no mail at all.")
 	} else {
 		tried := "It was tried once"
 		if p.Attempts > 1 {
