@@ -79,19 +79,23 @@ func printWhole(w io.Writer, c queue.Call) {
 		}
 	}
 	if c.Units > 0 {
-		fmt.Fprintf(w, "charged:   %d billing units\n", c.Units)
+		fmt.Fprintf(w, "charged:   %s\n", count(int(c.Units), "billing unit", "billing units"))
 	}
 	if n := c.Handshakes + c.Resumed; n > 0 {
 		fmt.Fprintf(w, "TLS:       %d connections, %d of them resumed\n", n, c.Resumed)
 	}
 	if c.Failed > 0 {
-		fmt.Fprintf(w, "refused:   %d messages\n", c.Failed)
+		fmt.Fprintf(w, "refused:   %s\n", count(c.Failed, "message", "messages"))
 	}
 	if c.Transcript == "" {
 		fmt.Fprintln(w, "\nno dialogue with a modem was kept")
 		return
 	}
-	fmt.Fprintf(w, "\nthe dialogue with the modem:\n\n")
+	what := "the dialogue with the modem"
+	if c.Number == "" { // nothing was dialled
+		what = "what was noted of the line"
+	}
+	fmt.Fprintf(w, "\n%s:\n\n", what)
 	for line := range strings.Lines(c.Transcript) {
 		fmt.Fprintf(w, "  %s", line)
 	}

@@ -254,9 +254,22 @@ func tariffsOf(cfg *config.Config) map[string]tariff.Tariff {
 // daemon is what the control socket serves.
 func (o *office) daemon() control.Daemon {
 	return control.Daemon{
-		Status: o.status, Queue: o.queue.List, Calls: o.queue.Calls, Call: o.queue.Call,
+		Status: o.status, Queue: o.listed, Calls: o.queue.Calls, Call: o.queue.Call,
 		Held: o.held, Decide: o.decide, Connect: o.dispatch.Connect, Hangup: o.hangup, Events: o.feed.Listen,
 	}
+}
+
+// listed is the queue, with boxes called as the configuration calls them.
+func (o *office) listed() ([]queue.Message, error) {
+	messages, err := o.queue.List()
+	for i, m := range messages {
+		for _, b := range o.cfg.Boxes {
+			if m.Box == accountOf(b) {
+				messages[i].Box = b.Name
+			}
+		}
+	}
+	return messages, err
 }
 
 func (o *office) status() (control.Status, error) {

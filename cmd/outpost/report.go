@@ -33,8 +33,8 @@ func printCall(w io.Writer, c queue.Call) {
 		fmt.Fprintf(w, "\nof use:  %s, %s\n", useful("up", c.Up, t.UpPayload, t.UpResent), useful("down", c.Down, t.DownPayload, t.DownResent))
 	}
 
-	fmt.Fprintf(w, "\n%d messages sent (%s), %d collected (%s), %d deleted at the provider\n",
-		c.Sent, size(c.SentBytes), c.Collected, size(c.CollectedBytes), c.Deleted)
+	fmt.Fprintf(w, "\n%s sent (%s), %d collected (%s), %d deleted at the provider\n",
+		count(c.Sent, "message", "messages"), size(c.SentBytes), c.Collected, size(c.CollectedBytes), c.Deleted)
 	printSorted(w, c)
 	switch {
 	case c.Ended.IsZero():

@@ -173,6 +173,9 @@ func smarthost(cfg *config.Config) (*session.Smarthost, error) {
 	}}, nil
 }
 
+// accountOf is what a box is known by in the queue, whatever it is called.
+func accountOf(b config.Box) string { return b.User + "@" + b.Host }
+
 func (o *office) boxes() ([]session.Box, error) {
 	boxes := make([]session.Box, 0, len(o.cfg.Boxes))
 	for _, b := range o.cfg.Boxes {
@@ -181,7 +184,7 @@ func (o *office) boxes() ([]session.Box, error) {
 			return nil, err
 		}
 		boxes = append(boxes, session.Box{
-			Name: b.Name, Account: b.User + "@" + b.Host, Address: address(b.Server),
+			Name: b.Name, Account: accountOf(b), Address: address(b.Server),
 			HoldAbove: func(now time.Time) int64 { return o.cfg.HoldIn(b, now) }, HoldExpire: o.cfg.HoldExpire(b),
 			KeepUnread: b.Leave == config.LeaveRead,
 			POP3: pop3.Options{
