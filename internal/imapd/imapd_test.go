@@ -149,3 +149,12 @@ func BenchmarkSelect100k(b *testing.B) {
 		}
 	})
 }
+
+// A folder that a rule made before its owner ever looked is among those that his mail program shows.
+func TestFoldersBeforeTheFirstLogin(t *testing.T) {
+	r := newRig(t, nil)
+	r.deliver("ann", "Reports/Week", "Subject: x\n\nx\n")
+	ann := r.login("ann")
+	ann.want(`LSUB "" "Reports*"`, "OK", `LSUB (\Subscribed \HasNoChildren) "/" "Reports/Week"`)
+	ann.want(`LSUB "" "Sent"`, "OK", `LSUB (\Subscribed \HasNoChildren \Sent) "/" "Sent"`)
+}

@@ -143,6 +143,15 @@ func (s *session) moveIn(user string) error {
 	if _, err := maildir.OpenBox(home, maildir.Inbox); err != nil {
 		return err
 	}
+	there, err := home.Folders() // made by rules, before anybody looked
+	if err != nil {
+		return err
+	}
+	for _, name := range there {
+		if err := home.Subscribe(name, true); err != nil {
+			return err
+		}
+	}
 	for _, special := range specialFolders {
 		if err := home.Create(special.name); err != nil && !errors.Is(err, maildir.ErrFolderExists) {
 			return err

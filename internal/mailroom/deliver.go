@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -228,21 +229,34 @@ func (m *Mailroom) deliverOne(msg queue.Message, home route.Place, body io.ReadS
 			return file, nil
 		}
 	}
-	folder := inbox
-	if home.Folder != "" {
-		var err error
-		if folder, err = inbox.Folder(home.Folder); err != nil {
-			return "", fmt.Errorf("mailroom: deliver to %s: %w", home, err)
-		}
+	folder, err := inbox.Folder(home.Folder)
+	if err != nil {
+		return "", fmt.Errorf("mailroom: deliver to %s: %w", home, err)
 	}
+	_, missing := os.Stat(folder.Root)
 	file, err := folder.Deliver(key+fileHost(m.opt.Hostname), func(w io.Writer) error {
 		return m.write(w, msg, home, body)
 	})
 	if err != nil {
 		return "", fmt.Errorf("mailroom: deliver to %s: %w", home, err)
 	}
+	if missing != nil && home.Folder != "" {
+		m.subscribe(inbox, home)
+	}
 	m.opt.Changed(home.Mailbox, home.Folder)
 	return file, nil
+}
+
+// subscribe has mail programs show a folder that a rule has made: many show only those on the list. Somebody who has none yet
+// gets it with his first look into his mailbox.
+func (m *Mailroom) subscribe(inbox maildir.Dir, home route.Place) {
+	list, err := inbox.Subscriptions()
+	if err == nil && len(list) > 0 {
+		err = inbox.Subscribe(home.Folder, true)
+	}
+	if err != nil {
+		m.opt.Log.Warn("a new folder is not on the list of those that mail programs show", "place", home.String(), "error", err)
+	}
 }
 
 // record writes the results into the queue, in one transaction.

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"outpost/internal/maildir"
 	"outpost/queue"
 )
 
@@ -359,5 +360,28 @@ func TestNothingToDeliver(t *testing.T) {
 	o.stop()
 	if err := o.room.Deliver(context.Background(), m.ID); !errors.Is(err, queue.ErrClosed) {
 		t.Errorf("with a closed queue: %v", err)
+	}
+}
+
+// A folder that a rule makes is on the list of those that mail programs show, once there is one.
+func TestNewFolderIsShown(t *testing.T) {
+	o := open(t, staff())
+	defer o.stop()
+	mailbox := maildir.Dir{Root: filepath.Join(o.opt.MailDir, "ann")}
+	for _, c := range []struct{ place, want string }{
+		{"ann/First", ""}, {"ann", ""}, {"ann/Second", "Sent Second"}, {"ann/Second", "Sent Second"}, {"ann/First", "Sent Second"},
+	} {
+		if err := o.room.Deliver(t.Context(), o.add(c.place).ID); err != nil {
+			t.Fatal(err)
+		}
+		list, err := mailbox.Subscriptions()
+		if got := strings.Join(list, " "); err != nil || got != c.want {
+			t.Errorf("after mail for %s: %q, %v; want %q", c.place, got, err, c.want)
+		}
+		if c.place == "ann" { // ann's mail program makes its folders
+			if err := mailbox.Subscribe("Sent", true); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
