@@ -50,17 +50,16 @@ func (n *Notifier) eventOf(m *queue.Message, r *queue.Recipient, now time.Time) 
 	return nothing
 }
 
+// waitingEvent is what there is to tell of somebody for whom a message waits. In the office it waits for a disk that is full or a server that is
+// down: it is tried every few minutes and never given up, so only the hours say that its sender should know.
 func (n *Notifier) waitingEvent(m *queue.Message, r *queue.Recipient, now time.Time) event {
-	if r.Where != queue.Remote {
-		return nothing
-	}
-	age := now.Sub(m.Received)
+	age, outside := now.Sub(m.Received), r.Where == queue.Remote
 	switch {
-	case n.opt.GiveUp > 0 && age >= n.opt.GiveUp && r.Attempts >= n.opt.GiveUpCalls:
+	case outside && n.opt.GiveUp > 0 && age >= n.opt.GiveUp && r.Attempts >= n.opt.GiveUpCalls:
 		return expired
-	case !r.Told.IsZero() || !r.Wants("DELAY"):
-		return nothing
-	case n.opt.DelayAfter > 0 && age >= n.opt.DelayAfter, n.opt.DelayCalls > 0 && r.Attempts >= n.opt.DelayCalls:
+	case m.Origin != queue.Submitted || !r.Told.IsZero() || !r.Wants("DELAY"):
+		return nothing // who sent it is far away, or knows
+	case n.opt.DelayAfter > 0 && age >= n.opt.DelayAfter, outside && n.opt.DelayCalls > 0 && r.Attempts >= n.opt.DelayCalls:
 		return waits
 	}
 	return nothing

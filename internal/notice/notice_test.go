@@ -260,38 +260,6 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-// A message that waits: its sender is told once, by hours or by calls, and it comes back in the end.
-func TestWaits(t *testing.T) {
-	d := newDesk(t, func(o *Options) {
-		o.DelayCalls, o.DelayAfter, o.GiveUp, o.GiveUpCalls = 3, 24*time.Hour, 5*24*time.Hour, 2
-	})
-	tried := remote("x@far.example", queue.Waiting, "451 later")
-	tried.Attempts = 2
-	byHours := d.add(tried)
-	tried.Attempts = 3
-	byCalls := d.add(tried)
-	untried := d.add(remote("y@far.example", queue.Waiting, ""))
-	if got := d.tell(); len(got) != 1 || !strings.Contains(d.text(got[0]), "451 later") {
-		t.Errorf("after three calls: %d notices", len(got))
-	}
-	d.now = d.now.Add(25 * time.Hour)
-	if got := d.tell(); len(got) != 3 {
-		t.Errorf("after a day: %d notices, want one of each message", len(got))
-	}
-	d.now = d.now.Add(5 * 24 * time.Hour)
-	if got := d.tell(); len(got) != 5 {
-		t.Errorf("after six days: %d notices, want two more", len(got))
-	}
-	for _, m := range []queue.Message{byHours, byCalls} {
-		if _, err := d.q.Get(m.ID); !errors.Is(err, queue.ErrNotFound) {
-			t.Errorf("it is still tried: %v", err)
-		}
-	}
-	if _, err := d.q.Get(untried.ID); err != nil {
-		t.Errorf("given up without a try: %v", err)
-	}
-}
-
 // Stopped before any step, a report is there once in the end, and its message settled with it.
 func TestTellKilled(t *testing.T) {
 	for _, step := range []string{"create", "write", "fsync", "rename", "dirsync", "commit"} {

@@ -146,7 +146,7 @@ func (n *Notifier) report(m *queue.Message, e event, to []queue.Recipient, body 
 		if t.Where == queue.Remote && t.Attempts > 0 {
 			one.Remote = n.opt.Smarthost
 		}
-		if e == waits && n.opt.GiveUp > 0 {
+		if e == waits && n.opt.GiveUp > 0 && t.Where == queue.Remote {
 			one.WillRetryUntil = m.Received.Add(n.opt.GiveUp)
 		}
 		r.Recipients = append(r.Recipients, one)
