@@ -222,6 +222,18 @@ func TestCollectedIsKept(t *testing.T) {
 	}
 }
 
+// Words are put into the mouth of who said them: the smarthost, a server of the office, or the gateway.
+func TestWhoSays(t *testing.T) {
+	for addr, want := range map[string]string{"exchange:bob@clinic.example": "In the words of the mail server exchange:", "bob": "In the words of this gateway:"} {
+		d := newDesk(t, nil)
+		d.add(queue.Recipient{Addr: addr, Where: queue.Local, State: queue.Failed, Reply: "550 5.1.1 no such user", Attempts: 1})
+		notices := d.tell()
+		if len(notices) != 1 || !strings.Contains(d.text(notices[0]), want) {
+			t.Errorf("%s: %+v", addr, notices)
+		}
+	}
+}
+
 // RFC 3461 §4.1: what the sender wants to know.
 func TestNotify(t *testing.T) {
 	for notify, want := range map[string]string{

@@ -143,8 +143,8 @@ func (n *Notifier) report(m *queue.Message, e event, to []queue.Recipient, body 
 	}
 	for _, t := range to {
 		one := dsn.Recipient{Addr: n.shown(t), Original: t.Original, Reply: t.Reply, At: t.At, Attempts: t.Attempts}
-		if t.Where == queue.Remote && t.Attempts > 0 {
-			one.Remote = n.opt.Smarthost
+		if t.Attempts > 0 { // else it was decided here
+			one.Remote = n.whoSays(t)
 		}
 		if e == waits && n.opt.GiveUp > 0 && t.Where == queue.Remote {
 			one.WillRetryUntil = m.Received.Add(n.opt.GiveUp)
@@ -152,6 +152,18 @@ func (n *Notifier) report(m *queue.Message, e event, to []queue.Recipient, body 
 		r.Recipients = append(r.Recipients, one)
 	}
 	return r
+}
+
+// whoSays is the server that answers for a recipient: the smarthost, or one of the office's by its name here; "" for a mailbox of ours.
+func (n *Notifier) whoSays(r queue.Recipient) string {
+	if r.Where == queue.Remote {
+		return n.opt.Smarthost
+	}
+	server, _, _ := strings.Cut(r.Addr, ":")
+	if server == r.Addr {
+		return ""
+	}
+	return server
 }
 
 // recipientOf is the address a report is for.
