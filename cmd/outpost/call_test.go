@@ -214,6 +214,10 @@ func TestFullDisk(t *testing.T) {
 	}
 	r.close()
 	r.open(r.configuration(isp.TLSNone))
+	// A restart doesn't make anybody forget what the last call couldn't do.
+	if s, err := r.office.status(); err != nil || s.Last == nil || s.Last.ID != row.ID || len(s.Last.Problems) == 0 {
+		t.Errorf("after the restart: %+v, %v", s.Last, err)
+	}
 	if row, err := r.call(); err != nil || row.Collected != 4 || len(row.Problems) != 0 {
 		t.Errorf("%d collected, %q, %v", row.Collected, row.Problems, err)
 	}

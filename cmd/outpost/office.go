@@ -274,6 +274,15 @@ func (o *office) listed() ([]queue.Message, error) {
 
 func (o *office) status() (control.Status, error) {
 	s := control.Status{Status: o.dispatch.Status()}
+	if s.Last == nil { // since the start; the ledger knows the one before it
+		calls, err := o.queue.Calls(1)
+		if err != nil {
+			return s, err
+		}
+		if len(calls) > 0 && !calls[0].Ended.IsZero() {
+			s.Last = &calls[0]
+		}
+	}
 	messages, err := o.queue.List()
 	for _, m := range messages {
 		var waits, undelivered, failed, held int

@@ -64,7 +64,7 @@ func printStatus(w io.Writer, s control.Status) {
 		fmt.Fprintf(w, "incoming:   %s not delivered in the office yet; see: outpost queue\n", count(s.Undelivered, "message is", "messages are"))
 	}
 	if s.Last != nil {
-		fmt.Fprintf(w, "last call:  %s, %d sent, %d collected, %s, %s\n", s.Last.Begun.Local().Format(time.DateTime),
+		fmt.Fprintf(w, "last call:  %s, %d sent, %d collected, %s, %s\n", s.Last.Begun.Local().Format(time.DateTime+" MST"),
 			s.Last.Sent, s.Last.Collected, s.Last.Metered.Round(time.Second), money(s.Last.Cost, s.Last.Currency))
 		for _, problem := range s.Last.Problems {
 			fmt.Fprintf(w, "problem:    %s\n", problem)
