@@ -202,6 +202,13 @@ func TestHolds(t *testing.T) {
 	if err := q.DropHolds(t.Context(), "box", []string{"huge", "never heard of"}); err != nil {
 		t.Fatal(err)
 	}
+	// What came in and was discarded by a rule is held no more either.
+	if _, err := q.AddWith(t.Context(), note(), strings.NewReader("note"), WithHold(Hold{Box: "box", UIDL: "junk", Size: 9e6})); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.MarkSeen(t.Context(), "box", []string{"junk"}); err != nil {
+		t.Fatal(err)
+	}
 	if held, _ := q.Holds(); len(held) != 0 {
 		t.Errorf("dropped, and yet: %+v", held)
 	}

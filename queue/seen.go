@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -97,7 +98,7 @@ func (q *Queue) Rename(ctx context.Context, box string, names map[string]string)
 }
 
 // MarkSeen marks UIDLs as seen now, without a message. What was seen already
-// keeps its time.
+// keeps its time; what was held is held no more.
 func (q *Queue) MarkSeen(ctx context.Context, box string, uidls []string) error {
 	now := q.opt.Now()
 	return q.change(ctx, "mark seen", func(tx *bbolt.Tx) (func() error, error) {
@@ -115,7 +116,7 @@ func (q *Queue) MarkSeen(ctx context.Context, box string, uidls []string) error 
 		}
 		return func() error {
 			for _, uidl := range news {
-				if err := markSeen(tx, box, uidl, Seen{At: now}); err != nil {
+				if err := errors.Join(bucketHolds.in(tx).Delete(holdKey(box, uidl)), markSeen(tx, box, uidl, Seen{At: now})); err != nil {
 					return err
 				}
 			}
