@@ -1,11 +1,9 @@
 package mailroom
 
 import (
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
+	"outpost/internal/maildir"
 	"outpost/spool"
 )
 
@@ -19,18 +17,10 @@ func (m *Mailroom) Unread(ids map[spool.ID]bool) (map[spool.ID]bool, error) {
 		}
 	}
 	for _, name := range m.table().Mailboxes() {
-		err := filepath.WalkDir(m.root(name), func(path string, d fs.DirEntry, err error) error {
-			switch {
-			case os.IsNotExist(err):
-				return nil // moved by a reader in this moment, or no mailbox yet
-			case err != nil || d.IsDir():
-				return err
-			}
-			base, info, _ := strings.Cut(d.Name(), ":2,")
-			if id := IDOf(base); ids[id] && !strings.Contains(info, "S") {
+		err := maildir.Dir{Root: m.root(name)}.Walk(func(base string, flags maildir.Flags) {
+			if id := IDOf(base); ids[id] && flags&maildir.Seen == 0 {
 				unread[id] = true
 			}
-			return nil
 		})
 		if err != nil {
 			return nil, err
