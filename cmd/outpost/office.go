@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -269,7 +270,16 @@ func (o *office) listed() ([]queue.Message, error) {
 			}
 		}
 	}
-	return messages, err
+	return messages, o.readable(err)
+}
+
+// readable passes over rows of the database that can't be read, as what can be is shown all the same; the log has them.
+func (o *office) readable(err error) error {
+	if errors.Is(err, queue.ErrCorrupt) {
+		o.log.Error("part of the database is damaged", "error", err)
+		return nil
+	}
+	return err
 }
 
 func (o *office) status() (control.Status, error) {
@@ -283,8 +293,7 @@ func (o *office) status() (control.Status, error) {
 			s.Last = &calls[0]
 		}
 	}
-	messages, err := o.queue.List()
-	for _, m := range messages {
+	err := o.queue.Each(func(m queue.Message) {
 		var waits, undelivered, failed, held int
 		for _, r := range m.To {
 			switch {
@@ -304,7 +313,7 @@ func (o *office) status() (control.Status, error) {
 		s.Undelivered += undelivered
 		s.Failed += failed
 		s.Held += held
-	}
+	})
 	holds, fault := o.queue.Holds()
 	var released int64
 	for _, h := range holds {
@@ -318,7 +327,9 @@ func (o *office) status() (control.Status, error) {
 			s.Held++
 		}
 	}
-	err = errors.Join(err, fault)
+	if err = errors.Join(err, fault); errors.Is(err, queue.ErrCorrupt) {
+		s.Damaged, _, _ = strings.Cut(err.Error(), "\n")
+	}
 	s.Forecast = o.calls.Forecast(s.WaitingBytes, released)
-	return s, err
+	return s, o.readable(err)
 }

@@ -63,6 +63,9 @@ func printStatus(w io.Writer, s control.Status) {
 	if s.Undelivered > 0 {
 		fmt.Fprintf(w, "incoming:   %s not delivered in the office yet; see: outpost queue\n", count(s.Undelivered, "message is", "messages are"))
 	}
+	if s.Damaged != "" {
+		fmt.Fprintf(w, "damaged:    %s; the rest is not concerned, and the log says more\n", s.Damaged)
+	}
 	if s.Last != nil {
 		fmt.Fprintf(w, "last call:  %s, %d sent, %d collected, %s, %s\n", s.Last.Begun.Local().Format(time.DateTime+" MST"),
 			s.Last.Sent, s.Last.Collected, s.Last.Metered.Round(time.Second), money(s.Last.Cost, s.Last.Currency))

@@ -22,6 +22,7 @@ import (
 	"outpost/internal/route"
 	"outpost/internal/session"
 	"outpost/queue"
+	"outpost/spool"
 )
 
 // serverDial bounds how long an office server may take to answer a connection: it is near.
@@ -191,15 +192,17 @@ func (o *office) held() ([]control.Held, error) {
 		}
 		list = append(list, one)
 	}
-	messages, err := o.queue.List()
-	for _, m := range messages {
-		list = append(list, o.heldHere(m)...)
+	err := o.queue.Each(func(m queue.Message) { list = append(list, heldHere(m)...) })
+	for i, h := range list {
+		if !h.AtProvider {
+			list[i].Subject = o.subjectOf(spool.ID(h.ID))
+		}
 	}
-	return list, errors.Join(damaged, err)
+	return list, o.readable(errors.Join(damaged, err))
 }
 
 // heldHere is a message of the queue, if it is held.
-func (o *office) heldHere(m queue.Message) []control.Held {
+func heldHere(m queue.Message) []control.Held {
 	h := control.Held{ID: string(m.ID), Since: m.Received, Size: m.Size, From: m.From}
 	for _, r := range m.To {
 		if r.State == queue.Held {
@@ -209,7 +212,6 @@ func (o *office) heldHere(m queue.Message) []control.Held {
 	if len(h.To) == 0 {
 		return nil
 	}
-	h.Subject = o.subjectOf(m)
 	return []control.Held{h}
 }
 
@@ -222,8 +224,8 @@ func (o *office) decide(ctx context.Context, id string, release bool) (string, e
 }
 
 // subjectOf reads a message's subject for people.
-func (o *office) subjectOf(m queue.Message) string {
-	body, err := o.queue.Body(m.ID)
+func (o *office) subjectOf(id spool.ID) string {
+	body, err := o.queue.Body(id)
 	if err != nil {
 		return ""
 	}

@@ -50,6 +50,8 @@ type Status struct {
 	Failed       int   `json:"failed"`        // messages refused for good, whose sender is yet to be told
 	Held         int   `json:"held"`          // messages that wait for a person's decision, here or at the provider
 	Decided      int   `json:"decided"`       // messages that the next call brings in from the provider or deletes there, as somebody has decided
+	// Damaged is what of the queue can't be read; "": all can.
+	Damaged string `json:"damaged,omitempty"`
 	// Forecast is what the next call is expected to take.
 	Forecast session.Forecast `json:"forecast"`
 }

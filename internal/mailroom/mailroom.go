@@ -130,12 +130,13 @@ func New(opt Options) (*Mailroom, error) {
 		}
 		m.servers[name] = &server{Server: s}
 	}
-	waiting, err := opt.Queue.Waiting(queue.Local)
+	err := opt.Queue.Each(func(msg queue.Message) {
+		if msg.Waits(queue.Local) {
+			m.suspect[msg.ID] = true
+		}
+	})
 	if err != nil && !errors.Is(err, queue.ErrCorrupt) {
 		return nil, fmt.Errorf("mailroom: list what waits: %w", err)
-	}
-	for _, msg := range waiting {
-		m.suspect[msg.ID] = true
 	}
 	return m, nil
 }
