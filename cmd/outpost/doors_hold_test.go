@@ -68,6 +68,24 @@ func (r *rig) desk(user string) (texts []string) {
 	return texts
 }
 
+// In a catch-all box the header says whose big mail need not wait: it comes in the same call.
+func TestDoorsHoldCatchAll(t *testing.T) {
+	t.Parallel()
+	r := clinic(t, isp.Options{}, []string{"all"}, "manager = \"chloe\"\n", "manager = \"chloe\"\nin_above_bytes = 5000\n",
+		"name = \"ben\"\n", "name = \"ben\"\nhold_in_above_bytes = 0\n", "#more", box("all", "[box.catch_all]\n"))
+	for _, name := range []string{"ann", "ben"} {
+		r.provider.AddMail("all", padded("for "+name, "X-Original-To: "+name+"@clinic.example", 20_000))
+	}
+	if row := r.called(); row.Collected != 1 || row.Held != 1 || row.Deleted != 1 || len(row.Problems) != 0 {
+		t.Errorf("%d collected, %d held, %d deleted, %q", row.Collected, row.Held, row.Deleted, row.Problems)
+	}
+	all := r.everything("ann", "ben")
+	if got := places(about(all, "for ben")); got != "ben INBOX" {
+		t.Errorf("ben's is at %q", got)
+	}
+	r.note("ann INBOX", "for ann")
+}
+
 // Big mail stays at the provider, and who it is for finds a note, and decides.
 func TestDoorsHoldIn(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,7 @@ import (
 	"outpost/internal/lmtp"
 	"outpost/internal/mailroom"
 	"outpost/internal/notice"
+	"outpost/internal/pop3"
 	"outpost/internal/route"
 	"outpost/internal/session"
 	"outpost/queue"
@@ -159,10 +160,28 @@ func (o *office) callWhenAsked(ctx context.Context) error {
 
 // hold enters a message that stays at the provider, and tells those whom it is for.
 func (o *office) hold(ctx context.Context, h session.Held) error {
+	to := o.mailroom.For(h.Box, bytes.NewReader(h.Top), h.Size)
+	if o.wanted(h, to) {
+		return pop3.ErrWanted
+	}
 	return o.notices.Hold(ctx, notice.Held{
-		Account: h.Account, UIDL: h.UIDL, Box: h.Box, Size: h.Size, Print: h.Print, Top: h.Top, Price: notice.Price(h.Price), Expires: h.Expires,
-		To: o.mailroom.For(h.Box, bytes.NewReader(h.Top), h.Size),
+		Account: h.Account, UIDL: h.UIDL, Box: h.Box, Size: h.Size, Print: h.Print, Top: h.Top, Price: notice.Price(h.Price), Expires: h.Expires, To: to,
 	})
+}
+
+// wanted says that a big message is for somebody who need not wait for it.
+func (o *office) wanted(h session.Held, places []string) bool {
+	i := slices.IndexFunc(o.cfg.Boxes, func(b config.Box) bool { return b.Name == h.Box })
+	var names []string
+	for _, place := range places {
+		if p, err := route.ParsePlace(place); err == nil && p.Server == "" {
+			names = append(names, p.Mailbox)
+		}
+		if u, ok := o.book.table().Owner(place); ok {
+			names = append(names, u.Name)
+		}
+	}
+	return i >= 0 && o.cfg.Wants(o.cfg.Boxes[i], names, h.Size, time.Now())
 }
 
 func (o *office) outward(m queue.Message, body io.Reader) (session.Outward, error) {

@@ -68,34 +68,69 @@ func (b Bounce) Delay() time.Duration { return time.Duration(b.DelayHours) * tim
 // GiveUp is how long mail is tried at least; 0: for ever.
 func (b Bounce) GiveUp() time.Duration { return days(b.GiveUpDays) }
 
-// HoldIn gives the octets above which a message of a box is not collected unasked at a
-// moment; 0: none is held. The box's own limit counts, else that of the users it
-// delivers to who have one, else that of the hour, else [hold]'s. Where those who get
-// the box's mail have different limits, the highest counts: what one of them need not
-// wait for crosses the line anyway.
+// HoldIn gives the octets above which a message of a box is looked at before it is collected; 0: none is. The box's own
+// limit counts, else those of the users it delivers to: their own, or that of the hour, or [hold]'s. Where they have
+// different limits, the highest counts: what one of them need not wait for crosses the line anyway. Where it isn't known for
+// whom a message is (a catch-all box, a list), it is the lowest, and Wants says what then comes all the same.
 func (c *Config) HoldIn(b Box, at time.Time) int64 {
 	if b.HoldAboveBytes != nil {
 		return *b.HoldAboveBytes
 	}
-	general := c.Hold.InAboveBytes
-	if h := c.hoursAt(at, func(h HoldHours) bool { return h.InAboveBytes != nil }); h != nil {
-		general = *h.InAboveBytes
-	}
-	if len(b.DeliverTo) == 0 {
-		return general
-	}
 	limits := make([]int64, 0, len(b.DeliverTo))
 	for _, name := range b.DeliverTo {
-		limit := general
-		if i := slices.IndexFunc(c.Users, func(u User) bool { return u.Name == name }); i >= 0 && c.Users[i].HoldInAboveBytes != nil {
-			limit = *c.Users[i].HoldInAboveBytes
+		if !c.isUser(name) && slices.ContainsFunc(c.Lists, func(l List) bool { return l.Name == name }) {
+			return c.lowestIn(at)
 		}
-		if limit == 0 {
-			return 0
-		}
-		limits = append(limits, limit)
+		limits = append(limits, c.limitIn(name, at))
+	}
+	switch {
+	case len(limits) == 0:
+		return c.lowestIn(at)
+	case slices.Contains(limits, 0):
+		return 0
 	}
 	return slices.Max(limits)
+}
+
+// Wants says that a message of that size, over HoldIn, is collected all the same, as it is for somebody who need not wait for
+// it. users are those whom it is for; none: [hold]'s limit decides.
+func (c *Config) Wants(b Box, users []string, octets int64, at time.Time) bool {
+	if b.HoldAboveBytes != nil {
+		return false
+	}
+	if len(users) == 0 {
+		users = []string{""}
+	}
+	return slices.ContainsFunc(users, func(name string) bool {
+		limit := c.limitIn(name, at)
+		return limit == 0 || octets <= limit
+	})
+}
+
+func (c *Config) isUser(name string) bool {
+	return slices.ContainsFunc(c.Users, func(u User) bool { return u.Name == name })
+}
+
+// limitIn is the limit for mail to a user; the general one for any other name.
+func (c *Config) limitIn(name string, at time.Time) int64 {
+	if i := slices.IndexFunc(c.Users, func(u User) bool { return u.Name == name }); i >= 0 && c.Users[i].HoldInAboveBytes != nil {
+		return *c.Users[i].HoldInAboveBytes
+	}
+	if h := c.hoursAt(at, func(h HoldHours) bool { return h.InAboveBytes != nil }); h != nil {
+		return *h.InAboveBytes
+	}
+	return c.Hold.InAboveBytes
+}
+
+// lowestIn is the lowest limit that anybody has; 0: nobody has one.
+func (c *Config) lowestIn(at time.Time) int64 {
+	lowest := c.limitIn("", at)
+	for _, u := range c.Users {
+		if own := u.HoldInAboveBytes; own != nil && *own > 0 && (lowest == 0 || *own < lowest) {
+			lowest = *own
+		}
+	}
+	return lowest
 }
 
 // HoldOut gives the octets above which a message of a user is not sent unasked at a

@@ -227,6 +227,9 @@ name = "director"
 hold_in_above_bytes = 0
 [[user]]
 name = "ben"
+[[list]]
+name = "all"
+members = ["ann", "ben"]
 [[line]]
 port = "/dev/ttyS0"
 number = "1"
@@ -244,6 +247,8 @@ number = "1"
 	}{
 		{"in general", Box{DeliverTo: []string{"ben"}}, day, 100},
 		{"a catch-all box", Box{}, day, 100},
+		{"a catch-all box by night", Box{}, night, 500},
+		{"a list", Box{DeliverTo: []string{"all"}}, night, 500},
 		{"by night", Box{DeliverTo: []string{"ben"}}, night, 1000},
 		{"on Sunday", Box{DeliverTo: []string{"ben"}}, sunday, 0},
 		{"a user's own", Box{DeliverTo: []string{"ann"}}, day, 500},
@@ -256,6 +261,22 @@ number = "1"
 		if got := c.HoldIn(check.box, check.at); got != check.want {
 			t.Errorf("%s: %d, want %d", check.what, got, check.want)
 		}
+	}
+	for _, check := range []struct {
+		users  []string
+		octets int64
+		at     time.Time
+		want   bool
+	}{
+		{[]string{"ben"}, 101, day, false}, {[]string{"ben"}, 600, night, true}, {[]string{"ann"}, 500, day, true}, {[]string{"ann"}, 600, night, false},
+		{[]string{"director"}, 1 << 30, day, true}, {[]string{"ben", "director"}, 1 << 30, day, true}, {nil, 101, day, false}, {nil, 600, night, true},
+	} {
+		if got := c.Wants(Box{}, check.users, check.octets, check.at); got != check.want {
+			t.Errorf("%d octets for %v: wanted %v", check.octets, check.users, got)
+		}
+	}
+	if c.Wants(Box{HoldAboveBytes: &own}, []string{"director"}, 8, day) {
+		t.Error("a box's own limit doesn't count before its users'")
 	}
 	for i, want := range []int64{0, 200, 200} {
 		if got := c.HoldOut(c.Users[i], night); got != want { // the night says nothing of what goes out

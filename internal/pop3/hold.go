@@ -86,10 +86,11 @@ func (c *collection) admit(m *message) bool {
 		return false
 	}
 	if !c.tops() || m.tried >= enoughTries {
-		if c.hold(m, nil); !m.saved {
+		wanted := c.hold(m, nil)
+		if !m.saved && !wanted {
 			c.later = append(c.later, m)
 		}
-		return false
+		return wanted
 	}
 	return true
 }
@@ -102,9 +103,16 @@ func (c *collection) show(b *body) error {
 		err = b.drain()
 	}
 	if err == nil || errors.Is(err, errTooLong) { // that is no reason to ask for it again
-		c.hold(b.m, wholeLines(top.Bytes()))
+		c.heldOrMore(b.m, wholeLines(top.Bytes()))
 	}
 	return err
+}
+
+// heldOrMore is hold while messages are retrieved.
+func (c *collection) heldOrMore(m *message, top []byte) {
+	if c.hold(m, top) {
+		c.more = append(c.more, m)
+	}
 }
 
 // wholeLines are those of a text; all of it, if there is none.
@@ -115,17 +123,26 @@ func wholeLines(text []byte) []byte {
 	return text
 }
 
-// hold gives a message into the hands of the Store, which decides with others what becomes of it. top is nil if it can't be had.
-func (c *collection) hold(m *message, top []byte) {
+// hold gives a message into the hands of the Store, which decides with others what becomes of it. top is nil if it can't be had. True: it is to be
+// retrieved now.
+func (c *collection) hold(m *message, top []byte) (wanted bool) {
 	err := c.store.Hold(c.ctx, Held{Identity: m.identity, Size: m.size, Top: top, Listed: c.listsHeld})
-	if err != nil {
-		c.fail(m, fmt.Errorf("%s is too large to be collected unasked, and was not held: %w", m.describe(), err))
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	switch {
+	case errors.Is(err, ErrWanted) && m.size <= c.opt.MaxBytes:
+		m.todo(retrieve)
+		return true
+	case errors.Is(err, ErrWanted):
+		c.report.TooBig++
+	case err != nil:
+		c.failLocked(m, fmt.Errorf("%s is too large to be collected unasked, and was not held: %w", m.describe(), err))
+		return false
+	default:
+		c.report.Held++
+	}
 	m.saved = true
-	c.report.Held++
+	return false
 }
 
 // tellHeld says what couldn't be done about large messages.

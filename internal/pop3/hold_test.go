@@ -346,3 +346,36 @@ func TestHeldTwice(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 }
+
+// A large message that the Store wants all the same comes in the same session, with its top seen or, where there is no TOP, without;
+// and the hard limit still holds.
+func TestWanted(t *testing.T) {
+	for name, opt := range map[string]Options{"one by one": holding(), "pipelined": acquainted(holding())} {
+		for what, test := range map[string]struct {
+			noTop bool
+			max   int64
+			want  Report
+		}{
+			"comes":       {want: Report{Collected: 4, Deleted: 4}},
+			"without TOP": {noTop: true, want: Report{Collected: 4, Deleted: 4}},
+			"too big":     {max: 1500, want: Report{Collected: 3, Deleted: 3, TooBig: 1}},
+		} {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				d, a, opt := withLarge(), newArchive(), opt
+				if test.noTop {
+					d.capa, d.answers, opt.Known = strings.Replace(pipelined, "TOP\r\n", "", 1), map[string]string{"TOP": "-ERR what is that?"}, nil
+				}
+				opt.MaxBytes = test.max
+				a.fail = map[string]error{"hold": ErrWanted}
+				all := slices.Clone(d.mails)
+				r, err := d.collect(t, opt, a)
+				if err != nil || r.Collected != test.want.Collected || r.Deleted != test.want.Deleted || r.TooBig != test.want.TooBig || r.Held+r.Failed+len(r.Problems) > 0 {
+					t.Errorf("%+v, %v", r, err)
+				}
+				if test.want.Collected == 4 && !a.holds(all) {
+					t.Error("it did not come whole")
+				}
+			})
+		}
+	}
+}

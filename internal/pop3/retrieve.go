@@ -134,7 +134,7 @@ func (c *collection) refused(m *message, err *Error) {
 	case examine:
 		c.judge(m, "")
 	case show:
-		c.hold(m, nil)
+		c.heldOrMore(m, nil)
 	case retrieve:
 		c.fail(m, fmt.Errorf("%s was not retrieved: %w", m.describe(), err))
 		m.died++

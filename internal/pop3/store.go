@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 )
@@ -28,12 +29,17 @@ type Store interface {
 	// Options.Held or Options.Drop say otherwise. With nil it says that this is durable. As nothing comes in meanwhile it should not
 	// take long. It is called again for a message that Options.Held of a later session doesn't have, and then must not be surprised.
 	//
+	// ErrWanted says that the message is to be collected all the same, by what its top shows.
+	//
 	// A server that changes its UIDLs has what was held shown again under other names. A Store can tell by the Fingerprint of Top.
 	Hold(ctx context.Context, held Held) error
 	// Renamed says that the server shows messages under other UIDLs than when they were saved: the values of the map are then seen
 	// as the keys were, with all that was kept for these, and the keys are forgotten, all of it or nothing. With nil it is durable.
 	Renamed(ctx context.Context, identities map[string]string) error
 }
+
+// ErrWanted is what Store.Hold returns for a message that is not to wait.
+var ErrWanted = errors.New("it is to be collected all the same")
 
 // Seen is what is known of a message that was saved.
 type Seen struct {

@@ -94,7 +94,8 @@ type Options struct {
 	// Sort says who gets a message that was collected from a box, by its content and size: the envelope, but for what
 	// names it in its box. discard is the rule by which nobody does; "": none. It is called from several goroutines.
 	Sort func(box string, body io.ReadSeeker, size int64) (m queue.Message, discard string, err error)
-	// Hold enters a message that stays at the provider, durably, and has those told whom it is for. nil: no message is held.
+	// Hold enters a message that stays at the provider, durably, and has those told whom it is for. pop3.ErrWanted: it doesn't
+	// stay. nil: no message is held.
 	Hold func(context.Context, Held) error
 	// TellManager writes to the manager of the office what he should know and need not act on at once. nil: he isn't told.
 	TellManager func(ctx context.Context, subject, text string) error
