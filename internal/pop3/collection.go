@@ -266,6 +266,11 @@ func (c *collection) gone() []string {
 	if !c.complete || slices.ContainsFunc(c.fresh, (*message).doubtful) {
 		return nil
 	}
+	if leaves := c.opt.LeaveDays != 0 || c.opt.Keep != nil; leaves && len(c.entries) == 0 && !c.opt.Emptied {
+		// A server whose store is away for an hour shows such a box, and all that was left there would be collected and paid for again. It is
+		// believed when it is so the next time too.
+		return nil
+	}
 	listed := make(map[string]bool, len(c.entries))
 	for _, e := range c.entries {
 		listed[e.uidl] = true

@@ -63,11 +63,12 @@ func TestLeaveDays(t *testing.T) {
 		if i > 0 && slices.ContainsFunc(d.commands, func(c string) bool { return strings.HasPrefix(c, "RETR") }) {
 			t.Errorf("step %d: retrieved again: %q", i, d.commands)
 		}
+		opt.Emptied = report.Emptied
 	}
 	if len(a.seen) != 0 || len(a.texts) != 3 {
 		t.Errorf("seen %v, %d texts", a.seen, len(a.texts))
 	}
-	opt.LeaveDays = -1
+	opt.LeaveDays, opt.Emptied = -1, false
 	d = &maildrop{mails: three()}
 	now = now.Add(-100 * 365 * 24 * time.Hour)
 	_, _ = d.collect(t, opt, a)
@@ -270,7 +271,7 @@ func TestIdentity(t *testing.T) {
 				if !a.holds(three()) {
 					t.Fatalf("day %d: %q", day, a.texts)
 				}
-				now = now.Add(24 * time.Hour)
+				now, opt.Emptied = now.Add(24*time.Hour), report.Emptied
 			}
 			if len(d.mails) != 0 || len(a.seen) != 0 {
 				t.Errorf("%d left, seen %v", len(d.mails), a.seen)
