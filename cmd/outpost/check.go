@@ -65,8 +65,8 @@ func remarks(cfg *config.Config) (notes []string) {
 		notes = append(notes, "there is no office.postmaster and no hold.manager: what can't be placed, and what nobody else is told, goes to mail/unrouted, which no mail program shows")
 	}
 	for _, u := range cfg.Users {
-		if u.Internal() && len(cfg.SMTP.TrustedNetworks) > 0 {
-			notes = append(notes, fmt.Sprintf("user %s may send within the office only, but computers on smtp.trusted_networks are not asked who they are, and may use another's address", u.Name))
+		if u.Internal() && len(cfg.SMTP.TrustedNetworks) > 0 && !cfg.SMTP.SignInOutside {
+			notes = append(notes, fmt.Sprintf("user %s may send within the office only, but computers on smtp.trusted_networks are not asked who they are, and may use another's address: see smtp.sign_in_outside", u.Name))
 		}
 	}
 	return notes

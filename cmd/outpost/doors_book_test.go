@@ -105,7 +105,7 @@ func TestDoorsRights(t *testing.T) {
 		{"too large to go out", "max", "x@far.example", large, "", false, "5.3.4", "max may send 3000"},
 		{"large inside", "max", "ann@clinic.example", large, "ann INBOX", false, "", ""},
 		{"there is room", "ann", "quin@clinic.example", large, "quin INBOX", false, "", ""},
-		{"there is none", "ann", "quin@clinic.example", large, "", false, "5.2.2", "The mailbox of quin is full"},
+		{"there is none", "ann", "quin@clinic.example", large, "", false, "5.2.2", "The mailbox of quin has no room for"},
 		{"some is left", "ann", "quin@clinic.example", small, "quin INBOX", false, "", ""},
 	} {
 		before := len(r.waiting())

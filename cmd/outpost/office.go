@@ -97,6 +97,14 @@ func (o *office) ring(m queue.Message) {
 	}
 }
 
+// event tells who listens to a call, and once it has ended those who wait for what it could not send.
+func (o *office) event(e session.Event) {
+	o.feed.Tell(e)
+	if e.Kind == session.Ended {
+		poke(o.tell)
+	}
+}
+
 func poke(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -131,7 +139,7 @@ func (o *office) assemble(with opening) error {
 	}
 	o.calls = session.New(session.Options{
 		Queue: o.queue, Lines: o.routes(with.port), Smarthost: host, Boxes: boxes,
-		Sort: o.mailroom.Sort, Hold: o.hold, TellManager: o.notices.TellManager, Unread: o.mailroom.Unread, Outward: o.outward, OnEvent: o.feed.Tell, Log: o.log,
+		Sort: o.mailroom.Sort, Hold: o.hold, TellManager: o.notices.TellManager, Unread: o.mailroom.Unread, Outward: o.outward, OnEvent: o.event, Log: o.log,
 	})
 	times, err := schedule.Parse(o.cfg.Schedule.Calls, o.cfg.Schedule.Location())
 	if err != nil {

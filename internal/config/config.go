@@ -61,6 +61,7 @@ type SMTP struct {
 	Listen          []string `toml:"listen"`
 	ListenTLS       []string `toml:"listen_tls"`
 	TrustedNetworks []string `toml:"trusted_networks"`
+	SignInOutside   bool     `toml:"sign_in_outside"`
 	CertFile        string   `toml:"cert_file"`
 	KeyFile         string   `toml:"key_file"`
 	MaxMessageBytes int64    `toml:"max_message_bytes"`

@@ -67,6 +67,9 @@ type Options struct {
 	// HoldOut is the size in octets over which a user's message to outside waits for the manager at that time; 0: it never does.
 	// nil: it never does. The user's name is "" if nobody knows who it is.
 	HoldOut func(user string, at time.Time) int64
+	// SignIn: only who has signed in may send outside, or have an errand done: a computer on a trusted network is not asked who
+	// it is, and may say that it is anybody.
+	SignIn bool
 	// Desk says whether a local part at Hostname is the desk's, and which errand it is; Errand does it for
 	// the place of who asks, "" if he has none. nil: there is no desk.
 	Desk   func(local string) (errand string, ok bool)

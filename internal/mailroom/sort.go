@@ -27,7 +27,21 @@ func (m *Mailroom) Sort(box string, body io.ReadSeeker, size int64) (msg queue.M
 	msg.To = append(recipients(d.To), forwards(d)...)
 	msg.Route = strings.Join(d.Reasons, "; ")
 	holdAll(&msg, d.Hold)
+	m.holdBig(&msg, size)
 	return msg, d.Discard, nil
+}
+
+// holdBig holds what a rule forwards and is so big that staff could not send it unasked.
+func (m *Mailroom) holdBig(msg *queue.Message, size int64) {
+	if m.opt.HoldOut == nil {
+		return
+	}
+	limit := m.opt.HoldOut("", m.opt.Now())
+	for i := range msg.To {
+		if r := &msg.To[i]; r.Where == queue.Remote && r.State == queue.Waiting && limit > 0 && size > limit {
+			r.State, r.Reply = queue.Held, tooBigToSend(size, limit)
+		}
+	}
 }
 
 // For says which places a message is for that is known by its header only.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"outpost/internal/route"
 	"outpost/queue"
@@ -24,7 +25,9 @@ func TestSort(t *testing.T) {
 		{Name: "wait", Subject: []string{"wait"}, Hold: true},
 		{Name: "on", Subject: []string{"urgent"}, Forward: []string{"ann@phone.example"}},
 	}
-	o := open(t, with(b))
+	opt := with(b)
+	opt.HoldOut = func(string, time.Time) int64 { return 1000 }
+	o := open(t, opt)
 	defer o.stop()
 	mail := func(subject string) string {
 		return "Return-Path: <x@far.example>\r\nMessage-ID: <1@far.example>\r\nSubject: " + subject + "\r\n\r\nbody\r\n"
@@ -40,6 +43,7 @@ func TestSort(t *testing.T) {
 		{"ann-box", "Return-Path: <\"john doe\"@far.example>\r\n\r\n", "local:ann", `"john doe"@far.example`, ""},
 		{"ann-box", "Return-Path: <\"x> y\"@far.example>\r\n\r\n", "local:ann", `"x> y"@far.example`, ""},
 		{"ann-box", "Return-Path: <x@\u008d>\r\n\r\n", "local:ann", "", ""},
+		{"ann-box", mail("urgent") + strings.Repeat("x", 1000), "local:ann remote:ann@phone.example(held)", "x@far.example", ""},
 		{"ann-box", "\x00\xff", "local:ann", "", ""},
 		{"ann-box", "", "local:ann", "", ""},
 	} {

@@ -24,6 +24,9 @@ const deskPrefix = "outpost:"
 // one who has no mailbox here would not be told, so he gets a *smtp.SMTPError at once. It never blocks.
 func (m *Mailroom) Resolve(user, from, rcpt string) ([]queue.Recipient, error) {
 	if errand, ok := m.errand(rcpt); ok {
+		if m.opt.SignIn && user == "" {
+			return nil, errSignIn
+		}
 		return recipients([]string{deskPrefix + errand}), nil
 	}
 	targets := m.table().Expand(rcpt)
@@ -42,6 +45,8 @@ func (m *Mailroom) Resolve(user, from, rcpt string) ([]queue.Recipient, error) {
 		switch {
 		case t.Place != "":
 			list = append(list, recipients([]string{t.Place})...)
+		case m.opt.SignIn && user == "":
+			return nil, errSignIn
 		case known && sender.Internal:
 			refused, err := m.refuse(user, from, t.Addr, queue.Remote, &smtp.SMTPError{
 				Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1},
@@ -56,6 +61,12 @@ func (m *Mailroom) Resolve(user, from, rcpt string) ([]queue.Recipient, error) {
 		}
 	}
 	return list, nil
+}
+
+// errSignIn is for somebody who has not said who he is.
+var errSignIn = &smtp.SMTPError{
+	Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1},
+	Message: "Sign in with your name and password to send mail outside the office, or to the gateway itself",
 }
 
 // refuse fails a recipient, for the sender to be told of it by mail; or right now, if that can't be.
@@ -212,9 +223,14 @@ func (m *Mailroom) weigh(msg *queue.Message) {
 		case sender.MaxOut > 0 && msg.Size > sender.MaxOut:
 			fail(r, "552 5.3.4 The message has %d octets, and %s may send %d at most to addresses outside", msg.Size, sender.Name, sender.MaxOut)
 		case hold > 0 && msg.Size > hold:
-			r.State, r.Reply = queue.Held, fmt.Sprintf("it has %d octets; above %d the manager decides whether it goes out", msg.Size, hold)
+			r.State, r.Reply = queue.Held, tooBigToSend(msg.Size, hold)
 		}
 	}
+}
+
+// tooBigToSend is why a message is held.
+func tooBigToSend(size, limit int64) string {
+	return fmt.Sprintf("it has %d octets; above %d the manager decides whether it goes out", size, limit)
 }
 
 // weighHere fails a recipient whose mailbox is full. Only mail from colleagues can be: what was collected is here already.

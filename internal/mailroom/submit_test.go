@@ -70,6 +70,23 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// Where signing in is asked for, an address alone opens nothing.
+func TestSignIn(t *testing.T) {
+	opt := staff()
+	opt.SignIn = true
+	opt.Desk = func(local string) (string, bool) { return local, local == "call" }
+	o := open(t, opt)
+	defer o.stop()
+	for rcpt, needed := range map[string]bool{"bob@office.example": false, "x@far.example": true, "call@gate.office.example": true} {
+		for _, user := range []string{"", "ann"} {
+			_, err := o.room.Resolve(user, "ann@office.example", rcpt)
+			if refused := errors.Is(err, errSignIn); refused != (needed && user == "") {
+				t.Errorf("%q to %s: %v", user, rcpt, err)
+			}
+		}
+	}
+}
+
 // submit hands a message in and gives what became of its recipients.
 func (o *office) submit(m queue.Message, body string) (queue.Message, error) {
 	o.t.Helper()

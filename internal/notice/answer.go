@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"outpost/queue"
 	"outpost/spool"
@@ -88,8 +87,8 @@ func (n *Notifier) Release(ctx context.Context, id, by string) (string, error) {
 			return "", ErrNotYours
 		}
 		return "The message goes on its way.", n.decideHere(ctx, spool.ID(id), func(r *queue.Recipient) {
-			// The reason that it was held for is none any more.
-			r.State, r.Reply, r.Told = queue.Waiting, "", time.Time{}
+			// The reason that it was held for is none any more. Told stays: who knows of the hold needs no note that it takes long.
+			r.State, r.Reply = queue.Waiting, ""
 		})
 	}
 	if err := n.may(id, by); err != nil {

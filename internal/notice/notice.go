@@ -108,10 +108,14 @@ func (n *Notifier) Run(ctx context.Context, wake <-chan struct{}) {
 
 // Tell goes through the queue once. The error is what failed, joined; the rest has been told.
 func (n *Notifier) Tell(ctx context.Context) error {
-	now := n.opt.Now()
+	at := moment{now: n.opt.Now()}
+	var err error
+	if at.calls, err = n.opt.Queue.Calls(ledgerRead); err != nil {
+		return err
+	}
 	var ids []spool.ID
-	err := n.opt.Queue.Each(func(m queue.Message) {
-		if n.due(&m, now) {
+	err = n.opt.Queue.Each(func(m queue.Message) {
+		if n.due(&m, at) {
 			ids = append(ids, m.ID)
 		}
 	})
@@ -122,17 +126,17 @@ func (n *Notifier) Tell(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		err = errors.Join(err, n.tell(ctx, id, now))
+		err = errors.Join(err, n.tell(ctx, id, at))
 	}
 	return err
 }
 
 // Due says that there is something to tell of a message, so that Run should be woken. It doesn't block.
-func (n *Notifier) Due(m queue.Message) bool { return n.due(&m, n.opt.Now()) }
+func (n *Notifier) Due(m queue.Message) bool { return n.due(&m, moment{now: n.opt.Now()}) }
 
-func (n *Notifier) due(m *queue.Message, now time.Time) bool {
+func (n *Notifier) due(m *queue.Message, at moment) bool {
 	for i := range m.To {
-		if n.eventOf(m, &m.To[i], now) != nothing {
+		if n.eventOf(m, &m.To[i], at) != nothing {
 			return true
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"mime/quotedprintable"
 	"net/mail"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,17 +22,19 @@ type desk struct {
 	*Notifier
 	t   *testing.T
 	q   *queue.Queue
+	dir string
 	now time.Time
 }
 
 func newDesk(t *testing.T, change func(*Options)) *desk {
 	t.Helper()
-	q, err := queue.Open(t.TempDir(), queue.Options{})
+	dir := t.TempDir()
+	q, err := queue.Open(dir, queue.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = q.Close() })
-	d := &desk{t: t, q: q, now: time.Now()}
+	d := &desk{t: t, q: q, dir: dir, now: time.Now()}
 	opt := Options{
 		Queue: q, Hostname: "gw.clinic.example", Postmaster: "post", Manager: "cleo", Smarthost: "smtp.provider.example",
 		Home: func(user, from string) string {
@@ -272,6 +276,34 @@ func TestNotify(t *testing.T) {
 	}
 }
 
+// A smarthost that can't be reached leaves no attempt on a message: the calls count, and what they met is told.
+func TestWaitsForASmarthost(t *testing.T) {
+	d := newDesk(t, func(o *Options) { o.DelayCalls, o.GiveUp, o.GiveUpCalls = 3, 5*24*time.Hour, 4 })
+	d.add(remote("x@far.example", queue.Waiting, ""))
+	for n := range 4 {
+		if got := len(d.tell()); got != n/3 {
+			t.Errorf("%d notices after %d calls", got, n)
+		}
+		d.now = d.now.Add(time.Minute)
+		call, err := d.q.BeginCall(t.Context(), queue.Call{Begun: d.now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		call.Connected, call.Ended = d.now, d.now
+		call.Problems = []string{"box ann: nobody there", "smarthost smtp.provider.example:465: connection refused"}
+		if err := d.q.SaveCall(t.Context(), call); err != nil {
+			t.Fatal(err)
+		}
+	}
+	notices := d.tell()
+	contains(t, d.text(notices[0]), "Action: delayed", "connection refused")
+	d.now = d.now.Add(6 * 24 * time.Hour)
+	if notices = d.tell(); len(notices) != 2 {
+		t.Fatalf("%d notices in the end", len(notices))
+	}
+	contains(t, d.text(notices[1]), "Action: failed", "connection refused")
+}
+
 // Stopped before any step, a report is there once in the end, and its message settled with it.
 func TestTellKilled(t *testing.T) {
 	for _, step := range []string{"create", "write", "fsync", "rename", "dirsync", "commit"} {
@@ -312,6 +344,28 @@ func TestTellKilled(t *testing.T) {
 		_ = q.Close()
 	}
 }
+
+// A message that can't be read to its end is reported all the same, without it.
+func TestUnreadableOriginal(t *testing.T) {
+	d := newDesk(t, nil)
+	m := d.add(remote("x@far.example", queue.Failed, "550 no"))
+	to := m.To
+	broken := &original{brokenBody{strings.NewReader(letterText)}}
+	if err := d.writer(&m, failed, to, moment{now: d.now}, broken)(io.Discard); !errors.Is(err, errOriginal) {
+		t.Errorf("%v", err)
+	}
+	if err := os.Truncate(filepath.Join(d.dir, "spool", string(m.ID)), 3); err != nil {
+		t.Fatal(err)
+	}
+	if notices := d.tell(); len(notices) != 1 || !strings.Contains(d.text(notices[0]), "550 no") {
+		t.Errorf("%+v", notices)
+	}
+}
+
+// brokenBody fails at the first octet.
+type brokenBody struct{ io.ReadSeeker }
+
+func (brokenBody) Read([]byte) (int, error) { return 0, errors.New("I/O error") }
 
 // Run tells at a wake, after a while by itself, and ends with its context.
 func TestRun(t *testing.T) {

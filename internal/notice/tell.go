@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"outpost/internal/dsn"
 	"outpost/queue"
@@ -19,7 +18,7 @@ import (
 var errStale = errors.New("it has changed meanwhile")
 
 // tell tells all there is to tell of a message, an event at a time.
-func (n *Notifier) tell(ctx context.Context, id spool.ID, now time.Time) error {
+func (n *Notifier) tell(ctx context.Context, id spool.ID, at moment) error {
 	for _, e := range []event{expired, silent, failed, waits, held, delivered, relayed} {
 		m, err := n.opt.Queue.Get(id)
 		if errors.Is(err, queue.ErrNotFound) {
@@ -28,8 +27,8 @@ func (n *Notifier) tell(ctx context.Context, id spool.ID, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if to := n.concerned(&m, e, now); len(to) > 0 {
-			err := n.tellOf(ctx, m, e, to, now)
+		if to := n.concerned(&m, e, at); len(to) > 0 {
+			err := n.tellOf(ctx, m, e, to, at)
 			if err != nil && !errors.Is(err, errStale) && !errors.Is(err, queue.ErrNotFound) {
 				return fmt.Errorf("notice: message %s: %w", id, err)
 			}
@@ -39,10 +38,10 @@ func (n *Notifier) tell(ctx context.Context, id spool.ID, now time.Time) error {
 }
 
 // concerned are the recipients of which an event is to be told.
-func (n *Notifier) concerned(m *queue.Message, e event, now time.Time) []queue.Recipient {
+func (n *Notifier) concerned(m *queue.Message, e event, at moment) []queue.Recipient {
 	var to []queue.Recipient
 	for i := range m.To {
-		if n.eventOf(m, &m.To[i], now) == e {
+		if n.eventOf(m, &m.To[i], at) == e {
 			to = append(to, m.To[i])
 		}
 	}
@@ -50,12 +49,12 @@ func (n *Notifier) concerned(m *queue.Message, e event, now time.Time) []queue.R
 }
 
 // tellOf writes one notice and settles what it is about, in one transaction.
-func (n *Notifier) tellOf(ctx context.Context, m queue.Message, e event, to []queue.Recipient, now time.Time) error {
+func (n *Notifier) tellOf(ctx context.Context, m queue.Message, e event, to []queue.Recipient, at moment) error {
 	settle := func(row *queue.Message) error {
 		told := 0
 		for i := range row.To {
-			if r := &row.To[i]; n.eventOf(row, r, now) == e {
-				e.settle(r, now)
+			if r := &row.To[i]; n.eventOf(row, r, at) == e {
+				e.settle(r, at)
 				told++
 			}
 		}
@@ -71,7 +70,47 @@ func (n *Notifier) tellOf(ctx context.Context, m queue.Message, e event, to []qu
 		}
 		return n.opt.Queue.Update(ctx, m.ID, settle)
 	}
-	places := n.places(&m, e)
+	note, err := n.add(ctx, &m, e, to, at, settle)
+	if err != nil {
+		return err
+	}
+	for _, r := range to {
+		log.Info("told", "event", e.String(), "to", r.Addr, "reason", r.Reply, "notice", string(note.ID), "whom", note.To[0].Addr)
+	}
+	return nil
+}
+
+// errOriginal says that the message which a notice is about can't be read to its end.
+var errOriginal = errors.New("the message itself can't be read")
+
+// add puts a notice into the queue. It is worth more than the copy of what it is about, and goes without that where that can't be read.
+func (n *Notifier) add(ctx context.Context, m *queue.Message, e event, to []queue.Recipient, at moment, settle func(*queue.Message) error) (queue.Message, error) {
+	notice := queue.Message{Origin: queue.Notice, To: n.places(m, e), UTF8: m.UTF8}
+	body, err := n.opt.Queue.Body(m.ID)
+	if err == nil {
+		defer body.Close()
+		var note queue.Message
+		if note, err = n.addOver(ctx, notice, n.writer(m, e, to, at, &original{body}), queue.WithUpdate(m.ID, settle)); !errors.Is(err, errOriginal) {
+			return note, err
+		}
+	}
+	n.opt.Log.Error("a notice goes without the message that it is about", "id", string(m.ID), "error", err)
+	return n.addOver(ctx, notice, n.writer(m, e, to, at, nil), queue.WithUpdate(m.ID, settle))
+}
+
+// original marks the errors of what a notice is about.
+type original struct{ io.ReadSeeker }
+
+func (o *original) Read(p []byte) (int, error) {
+	n, err := o.ReadSeeker.Read(p)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("%w: %w", errOriginal, err)
+	}
+	return n, err
+}
+
+// addOver adds what write writes.
+func (n *Notifier) addOver(ctx context.Context, notice queue.Message, write func(io.Writer) error, also queue.Also) (queue.Message, error) {
 	body, w := io.Pipe()
 	go func() {
 		defer func() {
@@ -80,17 +119,11 @@ func (n *Notifier) tellOf(ctx context.Context, m queue.Message, e event, to []qu
 				w.CloseWithError(fmt.Errorf("panic: %v", p))
 			}
 		}()
-		w.CloseWithError(n.write(w, &m, e, to, now))
+		w.CloseWithError(write(w))
 	}()
-	note, err := n.opt.Queue.AddWith(ctx, queue.Message{Origin: queue.Notice, To: places, UTF8: m.UTF8}, body, queue.WithUpdate(m.ID, settle))
+	note, err := n.opt.Queue.AddWith(ctx, notice, body, also)
 	_ = body.Close() // lets the writer go, should the queue not have read all
-	if err != nil {
-		return err
-	}
-	for _, r := range to {
-		log.Info("told", "event", e.String(), "to", r.Addr, "reason", r.Reply, "notice", string(note.ID), "whom", places[0].Addr)
-	}
-	return nil
+	return note, err
 }
 
 // places are who gets a notice.
@@ -117,34 +150,30 @@ func (n *Notifier) sender(m *queue.Message) string {
 	return n.opt.Home(m.User, m.From)
 }
 
-// write writes a notice.
-func (n *Notifier) write(w io.Writer, m *queue.Message, e event, to []queue.Recipient, now time.Time) error {
-	var original io.ReadSeeker
-	body, err := n.opt.Queue.Body(m.ID)
-	if err == nil {
-		defer body.Close()
-		original = body
-	} else {
-		// The notice is worth more than the copy of what it is about.
-		n.opt.Log.Error("the message that a notice is about can't be read", "id", string(m.ID), "error", err)
+// writer is what writes a notice.
+func (n *Notifier) writer(m *queue.Message, e event, to []queue.Recipient, at moment, body io.ReadSeeker) func(io.Writer) error {
+	return func(w io.Writer) error {
+		if e == held {
+			return n.writeHeld(w, m, to, body, at.now)
+		}
+		return n.report(m, e, to, body, at).Write(w)
 	}
-	if e == held {
-		return n.writeHeld(w, m, to, original, now)
-	}
-	return n.report(m, e, to, original, now).Write(w)
 }
 
 // report is the DSN.
-func (n *Notifier) report(m *queue.Message, e event, to []queue.Recipient, body io.ReadSeeker, now time.Time) *dsn.Report {
+func (n *Notifier) report(m *queue.Message, e event, to []queue.Recipient, body io.ReadSeeker, at moment) *dsn.Report {
 	r := &dsn.Report{
 		Hostname: n.opt.Hostname, From: "outpost@" + n.opt.Hostname, To: n.recipientOf(m), Foreign: n.sender(m) == "", Kind: kinds[e],
-		Arrived: m.Received, EnvID: m.EnvID, Now: now, ID: string(m.ID) + "." + e.String() + "." + strings.ToLower(rand.Text()[:8]),
+		Arrived: m.Received, EnvID: m.EnvID, Now: at.now, ID: string(m.ID) + "." + e.String() + "." + strings.ToLower(rand.Text()[:8]),
 		UTF8: m.UTF8, EightBit: true, Return: m.Return, Original: body, OriginalSize: m.Size,
 	}
 	for _, t := range to {
 		one := dsn.Recipient{Addr: n.shown(t), Original: t.Original, Reply: t.Reply, At: t.At, Attempts: t.Attempts}
 		if t.Attempts > 0 { // else it was decided here
 			one.Remote = n.whoSays(t)
+		}
+		if t.Where == queue.Remote && t.Reply == "" {
+			one.Reply = at.trouble()
 		}
 		if e == waits && n.opt.GiveUp > 0 && t.Where == queue.Remote {
 			one.WillRetryUntil = m.Received.Add(n.opt.GiveUp)
