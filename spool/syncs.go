@@ -5,15 +5,15 @@ import (
 	"sync"
 )
 
-// syncSlots bound how many fsyncs of a Syncs run side by side: enough for the disk to order them. Each holds a thread.
-// More gain nothing on one disk, and let fewer share.
-const syncSlots = 8
+// foldersAtOnce are the folders of a Syncs that are fsynced side by side. More at once let fewer share, and files, which can't, go
+// slower.
+const foldersAtOnce = 2
 
 // Syncs are the fsyncs of many who put files into folders at the same time. Those who come to a folder while it waits for its
 // turn share one fsync of it; the more come, the more share it, and a lone one waits for nobody. It is for any goroutine. A
 // nil *Syncs shares nothing.
 type Syncs struct {
-	slots chan struct{}
+	fileSlots, folderSlots chan struct{}
 	// syncFolder is SyncDir, a field so that a test can see it called.
 	syncFolder func(string) error
 
@@ -35,14 +35,14 @@ type folderRound struct {
 
 // NewSyncs makes one.
 func NewSyncs() *Syncs {
-	return &Syncs{slots: make(chan struct{}, syncSlots), syncFolder: SyncDir, folders: make(map[string]*folderRounds)}
+	return &Syncs{fileSlots: make(chan struct{}, fsyncsAtOnce), folderSlots: make(chan struct{}, foldersAtOnce), syncFolder: SyncDir, folders: make(map[string]*folderRounds)}
 }
 
 // File fsyncs a file.
 func (s *Syncs) File(f *os.File) error {
 	if s != nil {
-		s.slots <- struct{}{}
-		defer func() { <-s.slots }()
+		s.fileSlots <- struct{}{}
+		defer func() { <-s.fileSlots }()
 	}
 	return f.Sync()
 }
@@ -58,12 +58,12 @@ func (s *Syncs) Folder(dir string) error {
 		return r.err
 	}
 	f.turn <- struct{}{}
-	s.slots <- struct{}{}
+	s.folderSlots <- struct{}{}
 	s.mu.Lock()
 	f.next = nil // who comes from here on has a round of its own
 	s.mu.Unlock()
 	r.err = s.syncFolder(dir)
-	<-s.slots
+	<-s.folderSlots
 	<-f.turn
 	close(r.done)
 

@@ -73,13 +73,13 @@ func TestSyncsAreBounded(t *testing.T) {
 			s.mu.Unlock()
 			return nil
 		}
-		for i := range 3 * syncSlots {
+		for i := range 3 * foldersAtOnce {
 			go func() { _ = s.Folder(string(rune('a' + i))) }()
 		}
 		synctest.Wait()
 		close(gate)
 		synctest.Wait()
-		if most != syncSlots || len(s.folders) != 0 {
+		if most != foldersAtOnce || len(s.folders) != 0 {
 			t.Errorf("%d at once; folders kept: %d", most, len(s.folders))
 		}
 	})
