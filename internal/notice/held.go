@@ -105,7 +105,8 @@ func heldText(h Held, row queue.Hold) string {
 const headMost = 16 << 10
 
 // writeHeld writes the note about a message that is held here.
-func (n *Notifier) writeHeld(w io.Writer, m *queue.Message, to []queue.Recipient, body io.Reader, now time.Time) error {
+func (n *Notifier) writeHeld(w io.Writer, t telling, body io.Reader) error {
+	m := t.m
 	var head head
 	if body != nil {
 		top, err := io.ReadAll(io.LimitReader(body, headMost))
@@ -118,13 +119,13 @@ func (n *Notifier) writeHeld(w io.Writer, m *queue.Message, to []queue.Recipient
 	fmt.Fprintf(&b, "A message is held and goes nowhere until a person decides:\n\n")
 	field(&b, "From", or(head.from, m.From))
 	var names []string
-	for _, r := range to {
+	for _, r := range t.to {
 		names = append(names, n.shown(r))
 	}
 	field(&b, "To", strings.Join(names, ", "))
 	field(&b, "Subject", head.subject)
 	field(&b, "Size", size(m.Size))
-	field(&b, "Why", to[0].Reply)
+	field(&b, "Why", t.to[0].Reply)
 	refused := "back to the sender"
 	if m.Origin == queue.Collected {
 		refused = "nobody gets it, and its sender is told nothing"
@@ -136,7 +137,7 @@ func (n *Notifier) writeHeld(w io.Writer, m *queue.Message, to []queue.Recipient
 	fmt.Fprintf(&b, "\n%s\n\n  outpost held release %s\n  outpost held refuse %s     (%s)\n",
 		wrap(manager+" lets it go by answering this note with any text, or on the gateway:"), m.ID, m.ID, refused)
 	note := letter{
-		host: n.opt.Hostname, to: n.opt.Address(n.opt.Manager), id: "held." + string(m.ID), at: now, replyTo: n.releaseAddress(string(m.ID)),
+		host: n.opt.Hostname, to: n.opt.Address(n.opt.Manager), id: "held." + string(m.ID), at: t.at.now, replyTo: n.releaseAddress(string(m.ID)),
 		subject: fmt.Sprintf("Held, %s: %s", size(m.Size), or(head.subject, "(no subject)")), text: b.String(),
 	}
 	_, err := io.Copy(w, note.reader())

@@ -6,8 +6,6 @@ import (
 	"io"
 	"mime/quotedprintable"
 	"net/mail"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -344,28 +342,6 @@ func TestTellKilled(t *testing.T) {
 		_ = q.Close()
 	}
 }
-
-// A message that can't be read to its end is reported all the same, without it.
-func TestUnreadableOriginal(t *testing.T) {
-	d := newDesk(t, nil)
-	m := d.add(remote("x@far.example", queue.Failed, "550 no"))
-	to := m.To
-	broken := &original{brokenBody{strings.NewReader(letterText)}}
-	if err := d.writer(&m, failed, to, moment{now: d.now}, broken)(io.Discard); !errors.Is(err, errOriginal) {
-		t.Errorf("%v", err)
-	}
-	if err := os.Truncate(filepath.Join(d.dir, "spool", string(m.ID)), 3); err != nil {
-		t.Fatal(err)
-	}
-	if notices := d.tell(); len(notices) != 1 || !strings.Contains(d.text(notices[0]), "550 no") {
-		t.Errorf("%+v", notices)
-	}
-}
-
-// brokenBody fails at the first octet.
-type brokenBody struct{ io.ReadSeeker }
-
-func (brokenBody) Read([]byte) (int, error) { return 0, errors.New("I/O error") }
 
 // Run tells at a wake, after a while by itself, and ends with its context.
 func TestRun(t *testing.T) {

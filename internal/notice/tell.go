@@ -28,7 +28,7 @@ func (n *Notifier) tell(ctx context.Context, id spool.ID, at moment) error {
 			return err
 		}
 		if to := n.concerned(&m, e, at); len(to) > 0 {
-			err := n.tellOf(ctx, m, e, to, at)
+			err := n.tellOf(ctx, telling{&m, e, to, at})
 			if err != nil && !errors.Is(err, errStale) && !errors.Is(err, queue.ErrNotFound) {
 				return fmt.Errorf("notice: message %s: %w", id, err)
 			}
@@ -48,34 +48,42 @@ func (n *Notifier) concerned(m *queue.Message, e event, at moment) []queue.Recip
 	return to
 }
 
+// telling is what one notice is about: an event of some recipients of a message.
+type telling struct {
+	m  *queue.Message
+	e  event
+	to []queue.Recipient
+	at moment
+}
+
 // tellOf writes one notice and settles what it is about, in one transaction.
-func (n *Notifier) tellOf(ctx context.Context, m queue.Message, e event, to []queue.Recipient, at moment) error {
+func (n *Notifier) tellOf(ctx context.Context, t telling) error {
 	settle := func(row *queue.Message) error {
 		told := 0
 		for i := range row.To {
-			if r := &row.To[i]; n.eventOf(row, r, at) == e {
-				e.settle(r, at)
+			if r := &row.To[i]; n.eventOf(row, r, t.at) == t.e {
+				t.e.settle(r, t.at)
 				told++
 			}
 		}
-		if told != len(to) {
+		if told != len(t.to) {
 			return errStale
 		}
 		return nil
 	}
-	log := n.opt.Log.With("id", string(m.ID), "from", m.From)
-	if e == expired || e == silent || m.Origin == queue.Notice {
-		for _, r := range to {
+	log := n.opt.Log.With("id", string(t.m.ID), "from", t.m.From)
+	if t.e == expired || t.e == silent || t.m.Origin == queue.Notice {
+		for _, r := range t.to {
 			log.Warn("mail failed", "to", r.Addr, "reason", r.Reply, "told", false)
 		}
-		return n.opt.Queue.Update(ctx, m.ID, settle)
+		return n.opt.Queue.Update(ctx, t.m.ID, settle)
 	}
-	note, err := n.add(ctx, &m, e, to, at, settle)
+	note, err := n.add(ctx, t, queue.WithUpdate(t.m.ID, settle))
 	if err != nil {
 		return err
 	}
-	for _, r := range to {
-		log.Info("told", "event", e.String(), "to", r.Addr, "reason", r.Reply, "notice", string(note.ID), "whom", note.To[0].Addr)
+	for _, r := range t.to {
+		log.Info("told", "event", t.e.String(), "to", r.Addr, "reason", r.Reply, "notice", string(note.ID), "whom", note.To[0].Addr)
 	}
 	return nil
 }
@@ -84,18 +92,18 @@ func (n *Notifier) tellOf(ctx context.Context, m queue.Message, e event, to []qu
 var errOriginal = errors.New("the message itself can't be read")
 
 // add puts a notice into the queue. It is worth more than the copy of what it is about, and goes without that where that can't be read.
-func (n *Notifier) add(ctx context.Context, m *queue.Message, e event, to []queue.Recipient, at moment, settle func(*queue.Message) error) (queue.Message, error) {
-	notice := queue.Message{Origin: queue.Notice, To: n.places(m, e), UTF8: m.UTF8}
-	body, err := n.opt.Queue.Body(m.ID)
+func (n *Notifier) add(ctx context.Context, t telling, settle queue.Also) (queue.Message, error) {
+	notice := queue.Message{Origin: queue.Notice, To: n.places(t.m, t.e), UTF8: t.m.UTF8}
+	body, err := n.opt.Queue.Body(t.m.ID)
 	if err == nil {
 		defer body.Close()
 		var note queue.Message
-		if note, err = n.addOver(ctx, notice, n.writer(m, e, to, at, &original{body}), queue.WithUpdate(m.ID, settle)); !errors.Is(err, errOriginal) {
+		if note, err = n.addOver(ctx, notice, n.writer(t, &original{body}), settle); !errors.Is(err, errOriginal) {
 			return note, err
 		}
 	}
-	n.opt.Log.Error("a notice goes without the message that it is about", "id", string(m.ID), "error", err)
-	return n.addOver(ctx, notice, n.writer(m, e, to, at, nil), queue.WithUpdate(m.ID, settle))
+	n.opt.Log.Error("a notice goes without the message that it is about", "id", string(t.m.ID), "error", err)
+	return n.addOver(ctx, notice, n.writer(t, nil), settle)
 }
 
 // original marks the errors of what a notice is about.
@@ -151,31 +159,32 @@ func (n *Notifier) sender(m *queue.Message) string {
 }
 
 // writer is what writes a notice.
-func (n *Notifier) writer(m *queue.Message, e event, to []queue.Recipient, at moment, body io.ReadSeeker) func(io.Writer) error {
+func (n *Notifier) writer(t telling, body io.ReadSeeker) func(io.Writer) error {
 	return func(w io.Writer) error {
-		if e == held {
-			return n.writeHeld(w, m, to, body, at.now)
+		if t.e == held {
+			return n.writeHeld(w, t, body)
 		}
-		return n.report(m, e, to, body, at).Write(w)
+		return n.report(t, body).Write(w)
 	}
 }
 
 // report is the DSN.
-func (n *Notifier) report(m *queue.Message, e event, to []queue.Recipient, body io.ReadSeeker, at moment) *dsn.Report {
+func (n *Notifier) report(t telling, body io.ReadSeeker) *dsn.Report {
+	m := t.m
 	r := &dsn.Report{
-		Hostname: n.opt.Hostname, From: "outpost@" + n.opt.Hostname, To: n.recipientOf(m), Foreign: n.sender(m) == "", Kind: kinds[e],
-		Arrived: m.Received, EnvID: m.EnvID, Now: at.now, ID: string(m.ID) + "." + e.String() + "." + strings.ToLower(rand.Text()[:8]),
+		Hostname: n.opt.Hostname, From: "outpost@" + n.opt.Hostname, To: n.recipientOf(m), Foreign: n.sender(m) == "", Kind: kinds[t.e],
+		Arrived: m.Received, EnvID: m.EnvID, Now: t.at.now, ID: string(m.ID) + "." + t.e.String() + "." + strings.ToLower(rand.Text()[:8]),
 		UTF8: m.UTF8, EightBit: true, Return: m.Return, Original: body, OriginalSize: m.Size,
 	}
-	for _, t := range to {
-		one := dsn.Recipient{Addr: n.shown(t), Original: t.Original, Reply: t.Reply, At: t.At, Attempts: t.Attempts}
-		if t.Attempts > 0 { // else it was decided here
-			one.Remote = n.whoSays(t)
+	for _, to := range t.to {
+		one := dsn.Recipient{Addr: n.shown(to), Original: to.Original, Reply: to.Reply, At: to.At, Attempts: to.Attempts}
+		if to.Attempts > 0 { // else it was decided here
+			one.Remote = n.whoSays(to)
 		}
-		if t.Where == queue.Remote && t.Reply == "" {
-			one.Reply = at.trouble()
+		if to.Where == queue.Remote && to.Reply == "" {
+			one.Reply = t.at.trouble()
 		}
-		if e == waits && n.opt.GiveUp > 0 && t.Where == queue.Remote {
+		if t.e == waits && n.opt.GiveUp > 0 && to.Where == queue.Remote {
 			one.WillRetryUntil = m.Received.Add(n.opt.GiveUp)
 		}
 		r.Recipients = append(r.Recipients, one)
