@@ -120,6 +120,7 @@ func (o *office) newNotices() *notice.Notifier {
 		Has:        o.mailroom.Has,
 		Postmaster: o.book.table().Unplaced(), DelayCalls: o.cfg.Bounce.DelayCalls, DelayAfter: o.cfg.Bounce.Delay(),
 		GiveUp: o.cfg.Bounce.GiveUp(), GiveUpCalls: o.cfg.Bounce.GiveUpCalls, Call: o.callFor, Log: o.log,
+		Now: func() time.Time { return time.Now().In(o.cfg.Schedule.Location()) }, // people's own
 	}
 	if o.cfg.Hold.Manager != "" {
 		home, _ := o.book.table().Home(o.cfg.Hold.Manager)
