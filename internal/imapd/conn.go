@@ -2,7 +2,6 @@ package imapd
 
 import (
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -20,7 +19,6 @@ const (
 type conn struct {
 	net.Conn
 	door *door
-	key  netip.Prefix
 
 	mu       sync.Mutex
 	silence  time.Duration // how long to wait for the client's next octet
@@ -73,7 +71,7 @@ func (c *conn) Close() error {
 	if again {
 		return nil
 	}
-	c.door.leave(c)
+	c.door.Leave(c)
 	return c.Conn.Close()
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"outpost/internal/clients"
 )
 
 const (
@@ -95,7 +97,7 @@ func (s *Server) encrypt(c *conn, silent bool) {
 	ctx, cancel := context.WithTimeout(s.ctx, hallSilence)
 	defer cancel()
 	if err := w.HandshakeContext(ctx); err != nil {
-		s.opt.Log.Debug("imap connection ended", "client", clientAddr(c).String(), "reason", err.Error())
+		s.opt.Log.Debug("imap connection ended", "client", clients.Addr(c).String(), "reason", err.Error())
 		_ = c.Close()
 		return
 	}

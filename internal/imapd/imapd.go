@@ -199,11 +199,11 @@ func (s *Server) serve(l net.Listener, begin func(*conn)) error {
 	if s.opt.TLS == nil {
 		return errors.Join(errNoTLS, l.Close())
 	}
-	s.door.listen(l)
+	s.door.Listen(l)
 	for delay := time.Duration(0); ; {
 		nc, err := l.Accept()
 		if err != nil {
-			if s.door.isDraining() {
+			if s.door.Closing() {
 				return nil
 			}
 			// Out of file descriptors, or the client is gone already: later.
@@ -244,7 +244,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		s.door.emptied()
+		<-s.door.Emptied()
 		_ = s.inside.Close()
 		s.door.work.Wait()
 	}()

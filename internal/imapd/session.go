@@ -13,6 +13,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
+	"outpost/internal/clients"
 	"outpost/internal/maildir"
 )
 
@@ -55,7 +56,7 @@ func (s *Server) newSession(c *imapserver.Conn) (imapserver.Session, *imapserver
 		return nil, nil, fmt.Errorf("imapd: connection of type %T did not come through the hall", c.NetConn())
 	}
 	s.door.work.Add(1) // until Close
-	log := s.opt.Log.With("session", strings.ToLower(rand.Text()[:10]), "client", clientAddr(w).String())
+	log := s.opt.Log.With("session", strings.ToLower(rand.Text()[:10]), "client", clients.Addr(w).String())
 	return &session{srv: s, wire: w, log: log}, nil, nil
 }
 

@@ -2,7 +2,6 @@ package smtpd
 
 import (
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -17,7 +16,6 @@ import (
 type conn struct {
 	net.Conn
 	door *door
-	key  netip.Prefix
 
 	mu        sync.Mutex
 	ended     error // first error of Read: nothing more comes
@@ -82,7 +80,7 @@ func (c *conn) Close() error {
 	if again {
 		return nil
 	}
-	c.door.leave(c)
+	c.door.Leave(c)
 	return c.Conn.Close()
 }
 

@@ -3,40 +3,33 @@ package smtpd
 import (
 	"io"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
+
+	"outpost/internal/clients"
 )
 
 // turnAwayTimeout bounds the write of a 421 to a client there is no room for. A
 // fresh TCP connection takes these few octets at once, so it never blocks accepting.
 const turnAwayTimeout = time.Second
 
-// door counts who is inside. It bounds the connections and ends them.
+// door lets clients in, and counts the messages being taken.
 type door struct {
+	*clients.List[*conn]
 	opt Options
 
-	mu        sync.Mutex
-	listeners []net.Listener
-	inside    map[*conn]struct{}
-	perClient map[netip.Prefix]int
-	draining  bool           // no new connections, idle ones leave
-	finished  bool           // no new messages either
-	work      sync.WaitGroup // messages being taken
+	mu       sync.Mutex
+	finished bool           // no new messages
+	work     sync.WaitGroup // messages being taken
 }
 
 func newDoor(opt Options) *door {
-	return &door{opt: opt, inside: map[*conn]struct{}{}, perClient: map[netip.Prefix]int{}}
+	return &door{List: clients.New[*conn](opt.MaxConnections, opt.MaxPerClient), opt: opt}
 }
 
-// listen puts the door in front of l. A listener that comes after drain is closed.
+// listen puts the door in front of l.
 func (d *door) listen(l net.Listener, plain bool) net.Listener {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.draining {
-		_ = l.Close()
-	}
-	d.listeners = append(d.listeners, l)
+	d.Listen(l)
 	return &guardedListener{Listener: l, door: d, plain: plain}
 }
 
@@ -54,7 +47,7 @@ func (l *guardedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c := l.door.admit(nc); c != nil {
+		if c := (&conn{Conn: nc, door: l.door}); l.door.Enter(c, clients.Addr(nc)) {
 			return c, nil
 		}
 		l.turnAway(nc)
@@ -70,30 +63,6 @@ func (l *guardedListener) turnAway(nc net.Conn) {
 		_, _ = io.WriteString(nc, "421 4.7.0 "+l.door.opt.Hostname+" Too many connections, try again later\r\n")
 	}
 	_ = nc.Close()
-}
-
-// admit counts nc in, or returns nil when the house is full.
-func (d *door) admit(nc net.Conn) *conn {
-	key := clientKey(clientAddr(nc))
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.draining || len(d.inside) >= d.opt.MaxConnections || d.perClient[key] >= d.opt.MaxPerClient {
-		return nil
-	}
-	c := &conn{Conn: nc, door: d, key: key}
-	d.inside[c] = struct{}{}
-	d.perClient[key]++
-	return c
-}
-
-// leave counts c out.
-func (d *door) leave(c *conn) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.inside, c)
-	if d.perClient[c.key]--; d.perClient[c.key] <= 0 {
-		delete(d.perClient, c.key)
-	}
 }
 
 // begin counts a message in; false when the server has ended. The BDAT goroutine of
@@ -116,62 +85,16 @@ func (d *door) finish() {
 	d.work.Wait()
 }
 
-func (d *door) isDraining() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.draining
-}
-
 // drain shuts the door and sends away those who are not in a message.
 func (d *door) drain() {
-	d.mu.Lock()
-	d.draining = true
-	listeners, conns := d.listeners, d.all()
-	d.mu.Unlock()
-	for _, l := range listeners {
-		_ = l.Close()
-	}
-	for _, c := range conns {
+	for _, c := range d.Close() {
 		c.drain()
 	}
 }
 
 // closeAll cuts off everybody.
 func (d *door) closeAll() {
-	d.mu.Lock()
-	conns := d.all()
-	d.mu.Unlock()
-	for _, c := range conns {
+	for _, c := range d.Inside() {
 		_ = c.Close()
 	}
-}
-
-// all lists the connections; the caller holds mu.
-func (d *door) all() []*conn {
-	list := make([]*conn, 0, len(d.inside))
-	for c := range d.inside {
-		list = append(list, c)
-	}
-	return list
-}
-
-// clientAddr is the peer's address, invalid for a connection without one.
-func clientAddr(nc net.Conn) netip.Addr {
-	ap, err := netip.ParseAddrPort(nc.RemoteAddr().String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	// A v4 client on a dual-stack socket comes as ::ffff:a.b.c.d.
-	return ap.Addr().Unmap().WithZone("")
-}
-
-// clientKey is what counts as one client.
-func clientKey(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	// The zero Addr gives the zero Prefix: all clients without address are one.
-	p, _ := a.Prefix(bits)
-	return p
 }

@@ -105,8 +105,8 @@ func TestRoom(t *testing.T) {
 		if err := shutdown(ctx); err == nil {
 			t.Error("two clients were left, and nothing was said")
 		}
-		if len(o.srv.door.inside) != 0 || len(o.srv.door.perClient) != 0 {
-			t.Errorf("still counted: %v", o.srv.door.perClient)
+		if inside := o.srv.door.Inside(); len(inside) != 0 {
+			t.Errorf("still counted: %v", inside)
 		}
 	})
 }
@@ -176,7 +176,7 @@ func TestDeaf(t *testing.T) {
 		p.dial(t, "10.0.0.1:1") // Doesn't read the greeting, nor the 421 later.
 		time.Sleep(DefaultReadTimeout + 3*DefaultWriteTimeout)
 		synctest.Wait()
-		if n := len(o.srv.door.inside); n != 0 {
+		if n := len(o.srv.door.Inside()); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
 		if err := shutdown(context.Background()); err != nil {

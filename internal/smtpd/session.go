@@ -14,6 +14,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"outpost/internal/clients"
 	"outpost/queue"
 	"outpost/spool"
 )
@@ -62,7 +63,7 @@ func (s *Server) newSession(c *smtp.Conn) (smtp.Session, error) {
 	if !ok {
 		return nil, fmt.Errorf("smtpd: connection of type %T did not come through the door", raw)
 	}
-	addr := clientAddr(own)
+	addr := clients.Addr(own)
 	return &session{
 		srv: s, conn: own, tls: encrypted, client: addr, helo: c.Hostname(),
 		trusted: slices.ContainsFunc(s.opt.Trusted, func(p netip.Prefix) bool { return p.Contains(addr) }),

@@ -216,7 +216,7 @@ func (s *Server) ServeTLS(l net.Listener) error {
 
 func (s *Server) serve(l net.Listener) error {
 	err := s.smtp.Serve(l)
-	if s.door.isDraining() {
+	if s.door.Closing() {
 		return nil
 	}
 	return errors.Join(err, l.Close())
