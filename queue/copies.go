@@ -22,7 +22,9 @@ const (
 // copies is a row: who has the message, in the office or by a rule outside, and the first one's ID.
 type copies struct {
 	To []string `json:"to"`
-	ID spool.ID `json:"id,omitempty"`
+	// Held are those for whom one is held; it may still come, or not.
+	Held []string `json:"held,omitempty"`
+	ID   spool.ID `json:"id,omitempty"`
 }
 
 // copyKey is what copies of a message are found by, the same length whatever the message
@@ -46,9 +48,11 @@ func (q *Queue) passCopies(tx *bbolt.Tx, m *Message) (write func() error, other 
 	for i := range m.To {
 		r := &m.To[i]
 		switch {
-		case r.State != Waiting:
-		case slices.Contains(have.To, r.Addr):
+		case r.State != Waiting && r.State != Held:
+		case slices.Contains(have.To, r.Addr), r.State == Held && slices.Contains(have.Held, r.Addr):
 			r.State, r.Reply = Sent, "a copy of this message came through another box"
+		case r.State == Held:
+			have.Held = append(have.Held, r.Addr) // it is decided on once
 		default:
 			have.To = append(have.To, r.Addr)
 		}

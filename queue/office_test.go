@@ -119,6 +119,26 @@ func TestCopies(t *testing.T) {
 	add(t, q, copyOf("4", "another", "ann"), "body")
 }
 
+// Copies that a rule holds are one decision; but what isn't held comes, whatever becomes of the one that is.
+func TestCopiesHeld(t *testing.T) {
+	q := open(t, t.TempDir(), Options{})
+	held := func(uidl string) Message {
+		m := copyOf(uidl, "m", "ann")
+		m.To[0].State = Held
+		return m
+	}
+	add(t, q, held("1"), "body")
+	if _, err := q.Add(t.Context(), held("2"), strings.NewReader("body")); !errors.Is(err, ErrCopy) {
+		t.Errorf("the second one: %v", err)
+	}
+	if m := add(t, q, copyOf("3", "m", "ann"), "body"); m.To[0].State != Waiting {
+		t.Errorf("one that isn't held: %+v", m.To)
+	}
+	if _, err := q.Add(t.Context(), held("4"), strings.NewReader("body")); !errors.Is(err, ErrCopy) {
+		t.Errorf("one to hold of what has come: %v", err)
+	}
+}
+
 // What is remembered of copies is bounded, by age and by number.
 func TestCopiesAreForgotten(t *testing.T) {
 	clock := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -1,6 +1,9 @@
 package mailroom
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -27,19 +30,7 @@ type Outward struct {
 // call (RFC 5321 §4.5.5). The body is read to the end of its header.
 func (m *Mailroom) Outward(msg queue.Message, body io.Reader) (Outward, error) {
 	if msg.Origin != queue.Submitted {
-		header, err := route.ReadHeader(body)
-		if err != nil {
-			return Outward{}, fmt.Errorf("mailroom: read the header: %w", err)
-		}
-		from := m.outside(m.postmaster())
-		if automatic(header) {
-			from = ""
-		}
-		mark := fmt.Sprintf("Delivered-To: %s\r\n", m.table().DeliveredTo(m.table().Unplaced()))
-		return Outward{
-			From: from, Grows: int64(len(mark)),
-			Content: func(r io.Reader) io.Reader { return io.MultiReader(strings.NewReader(mark), r) },
-		}, nil
+		return m.forwarded(body)
 	}
 	table := m.table() // one for both readings
 	if !table.Identities() {
@@ -53,6 +44,68 @@ func (m *Mailroom) Outward(msg queue.Message, body io.Reader) (Outward, error) {
 		From: m.outside(msg.From), Grows: grows,
 		Content: func(r io.Reader) io.Reader { return identity.NewReader(r, table.Outside) },
 	}, nil
+}
+
+// forwarded is how collected mail looks that a rule sends out: its old Return-Path, which only final delivery has (RFC 5321 §4.4), makes way for
+// our mark.
+func (m *Mailroom) forwarded(body io.Reader) (Outward, error) {
+	src := bufio.NewReaderSize(body, topMost)
+	top, err := src.Peek(topMost)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return Outward{}, fmt.Errorf("mailroom: read the header: %w", err)
+	}
+	old := returnPathLength(top)
+	header, err := route.ReadHeader(src)
+	if err != nil {
+		return Outward{}, fmt.Errorf("mailroom: read the header: %w", err)
+	}
+	from := m.outside(m.postmaster())
+	if automatic(header) {
+		from = ""
+	}
+	mark := fmt.Sprintf("Delivered-To: %s\r\n", m.table().DeliveredTo(m.table().Unplaced()))
+	return Outward{
+		From: from, Grows: int64(len(mark) - old),
+		Content: func(r io.Reader) io.Reader {
+			return io.MultiReader(strings.NewReader(mark), &after{r: r, skip: int64(old)})
+		},
+	}, nil
+}
+
+// topMost is how far down a Return-Path is looked for, in octets: it is the first field.
+const topMost = 4 << 10
+
+// returnPathLength is how many octets the Return-Path field on top of a message has, with its line end; 0: it has none, or one that doesn't end.
+func returnPathLength(top []byte) int {
+	const name = "return-path:"
+	if len(top) < len(name) || !strings.EqualFold(string(top[:len(name)]), name) {
+		return 0
+	}
+	for end := 0; ; {
+		n := bytes.IndexByte(top[end:], '\n')
+		if n < 0 || end+n+1 == len(top) {
+			return 0
+		}
+		if end += n + 1; top[end] != ' ' && top[end] != '\t' {
+			return end
+		}
+	}
+}
+
+// after is a reader without its first octets.
+type after struct {
+	r    io.Reader
+	skip int64
+}
+
+func (a *after) Read(p []byte) (int, error) {
+	if a.skip > 0 {
+		n, err := io.CopyN(io.Discard, a.r, a.skip)
+		if a.skip -= n; err != nil {
+			return 0, err
+		}
+	}
+	return a.r.Read(p)
 }
 
 // automatic says that a message is a report, or else nobody's own words: it has the null reverse-path, as far as the provider has written

@@ -160,6 +160,30 @@ func TestOutwardReports(t *testing.T) {
 	}
 }
 
+// Forwarded mail leaves without the Return-Path of its delivery, wherever that ends.
+func TestForwardedReturnPath(t *testing.T) {
+	o := open(t, staff())
+	defer o.stop()
+	for body, want := range map[string]string{
+		"Return-Path: <x@y.example>\r\nSubject: a\r\n\r\nb\r\n":         "Subject: a\r\n\r\nb\r\n",
+		"return-path:\r\n <x@y.example>\r\nSubject: a\r\n\r\nb\r\n":     "Subject: a\r\n\r\nb\r\n",
+		"Subject: a\r\nReturn-Path: <x@y.example>\r\n\r\nb\r\n":         "Subject: a\r\nReturn-Path: <x@y.example>\r\n\r\nb\r\n",
+		"Return-Path: <" + strings.Repeat("x", 5000) + ">\r\n\r\nb\r\n": "Return-Path: <" + strings.Repeat("x", 5000) + ">\r\n\r\nb\r\n",
+		"Return-Path: <x>\r\n": "Return-Path: <x>\r\n",
+		"":                     "",
+	} {
+		look, err := o.room.Outward(queue.Message{Origin: queue.Collected}, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(look.Content(strings.NewReader(body)))
+		mark, rest, _ := strings.Cut(string(text), "\r\n")
+		if err != nil || rest != want || !strings.HasPrefix(mark, "Delivered-To: ") || int64(len(text)) != int64(len(body))+look.Grows {
+			t.Errorf("%.60q: %.80q, grown by %d, %v", body, text, look.Grows, err)
+		}
+	}
+}
+
 // Which messages nobody has read yet.
 func TestUnread(t *testing.T) {
 	o := open(t, staff())
