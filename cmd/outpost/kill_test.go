@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -85,6 +87,18 @@ type killed struct {
 	stderr  *bytes.Buffer
 }
 
+// ownHost is a loopback address that no other test has, where there are so many: a port is
+// chosen before the daemon takes it, and on a common one somebody else might, meanwhile or
+// while it is dead.
+func ownHost() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	var b [3]byte
+	_, _ = rand.Read(b[:])
+	return fmt.Sprintf("127.%d.%d.%d", 1+b[0]%254, b[1], 1+b[2]%254)
+}
+
 func newKilled(t *testing.T) *killed {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "op")
@@ -92,7 +106,7 @@ func newKilled(t *testing.T) *killed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(ownHost(), "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
