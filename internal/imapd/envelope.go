@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"cmp"
 	"net/mail"
 	"strings"
 	"time"
@@ -70,7 +71,7 @@ func addresses(s string) []imap.Address {
 		// A group's name comes before its first address: "name: a, b;".
 		name, members, ok := cutOutside(piece, ':')
 		if ok && !inGroup {
-			list = append(list, imap.Address{Mailbox: orDefault(phrase(name), "group")})
+			list = append(list, imap.Address{Mailbox: cmp.Or(phrase(name), "group")})
 			inGroup, piece = true, members
 		}
 		piece, after, end := cutOutside(piece, ';')
@@ -156,8 +157,8 @@ func address(s string) (imap.Address, bool) {
 		return a, true
 	}
 	a.Mailbox, a.Host = unquote(strings.TrimSpace(spec[:i])), strings.TrimSpace(spec[i+1:])
-	a.Mailbox = orDefault(a.Mailbox, "MISSING_MAILBOX")
-	a.Host = orDefault(a.Host, "MISSING_DOMAIN")
+	a.Mailbox = cmp.Or(a.Mailbox, "MISSING_MAILBOX")
+	a.Host = cmp.Or(a.Host, "MISSING_DOMAIN")
 	return a, true
 }
 

@@ -54,6 +54,7 @@
 package imapd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -121,10 +122,10 @@ type Options struct {
 
 // withDefaults fills in the zero fields.
 func (o Options) withDefaults() Options {
-	o.MaxBytes = min(orDefault(o.MaxBytes, DefaultMaxBytes), 1<<31)
-	o.MaxConnections = orDefault(o.MaxConnections, DefaultMaxConnections)
-	o.MaxPerClient = orDefault(o.MaxPerClient, DefaultMaxPerClient)
-	o.Hostname = orDefault(o.Hostname, "localhost")
+	o.MaxBytes = min(cmp.Or(o.MaxBytes, DefaultMaxBytes), 1<<31)
+	o.MaxConnections = cmp.Or(o.MaxConnections, DefaultMaxConnections)
+	o.MaxPerClient = cmp.Or(o.MaxPerClient, DefaultMaxPerClient)
+	o.Hostname = cmp.Or(o.Hostname, "localhost")
 	if o.Authenticate == nil {
 		o.Authenticate = func(string, string) (string, bool) { return "", false }
 	}
@@ -138,15 +139,6 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o
-}
-
-// orDefault is v, or fallback when v is zero.
-func orDefault[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
 }
 
 // Server is the door. Make one with New; it may serve several listeners.

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -82,7 +83,7 @@ func (w *worker) work() {
 	case 0, 1:
 		commands = []string{fmt.Sprintf("MOVE %d %s", n+1, other)}
 	case 2:
-		commands = []string{fmt.Sprintf("UID MOVE %s:%s %s", orDefault(w.uids[n], "1"), orDefault(w.uids[n], "1"), other)}
+		commands = []string{fmt.Sprintf("UID MOVE %s:%s %s", cmp.Or(w.uids[n], "1"), cmp.Or(w.uids[n], "1"), other)}
 	case 3:
 		commands = []string{fmt.Sprintf(`STORE %d +FLAGS (\Seen w%d)`, n+1, w.rng.IntN(5))}
 	case 4:

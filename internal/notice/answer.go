@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -94,8 +95,8 @@ func (n *Notifier) Release(ctx context.Context, id, by string) (string, error) {
 	if err := n.may(id, by); err != nil {
 		return "", err
 	}
-	h, err := n.opt.Queue.Release(ctx, id, or(by, "gateway"))
-	return fmt.Sprintf("The message %q (%s) comes with the next call.", or(h.Subject, "(no subject)"), size(h.Size)), err
+	h, err := n.opt.Queue.Release(ctx, id, cmp.Or(by, "gateway"))
+	return fmt.Sprintf("The message %q (%s) comes with the next call.", cmp.Or(h.Subject, "(no subject)"), size(h.Size)), err
 }
 
 // Refuse doesn't let a held message go: what staff sent goes back to them, what was collected is removed, here or at the provider in the next
@@ -107,8 +108,8 @@ func (n *Notifier) Refuse(ctx context.Context, id, by string) (string, error) {
 	if err := n.may(id, by); err != nil {
 		return "", err
 	}
-	h, err := n.opt.Queue.GiveUp(ctx, id, or(by, "gateway"))
-	return fmt.Sprintf("The message %q is deleted at the provider in the next call.", or(h.Subject, "(no subject)")), err
+	h, err := n.opt.Queue.GiveUp(ctx, id, cmp.Or(by, "gateway"))
+	return fmt.Sprintf("The message %q is deleted at the provider in the next call.", cmp.Or(h.Subject, "(no subject)")), err
 }
 
 // refuseHere is for a message of the queue.
@@ -125,9 +126,9 @@ func (n *Notifier) refuseHere(ctx context.Context, id spool.ID, by string) (stri
 			r.State, r.Reply = queue.Failed, "550 5.7.1 the manager did not let it go"
 		})
 	}
-	n.opt.Log.Warn("held mail removed", "id", string(id), "from", m.From, "by", or(by, "gateway"), "route", m.Route)
+	n.opt.Log.Warn("held mail removed", "id", string(id), "from", m.From, "by", cmp.Or(by, "gateway"), "route", m.Route)
 	return "Nobody gets the message, and its sender is told nothing.", n.decideHere(ctx, id, func(r *queue.Recipient) {
-		r.State, r.Reply = queue.Returned, "removed by "+or(by, "gateway")
+		r.State, r.Reply = queue.Returned, "removed by "+cmp.Or(by, "gateway")
 	})
 }
 

@@ -2,6 +2,7 @@ package notice
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -70,7 +71,7 @@ func (n *Notifier) Hold(ctx context.Context, h Held) error {
 	}
 	note := letter{
 		host: n.opt.Hostname, to: n.opt.Address(m.To[0].Addr), id: "held." + row.ID, at: n.opt.Now(), replyTo: n.releaseAddress(row.ID),
-		subject: fmt.Sprintf("Held, %s: %s", size(h.Size), or(head.subject, "(no subject)")), text: text,
+		subject: fmt.Sprintf("Held, %s: %s", size(h.Size), cmp.Or(head.subject, "(no subject)")), text: text,
 	}
 	_, err := n.opt.Queue.AddWith(ctx, m, note.reader(), queue.WithHold(row))
 	if err != nil {
@@ -117,7 +118,7 @@ func (n *Notifier) writeHeld(w io.Writer, t telling, body io.Reader) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "A message is held and goes nowhere until a person decides:\n\n")
-	field(&b, "From", or(head.from, m.From))
+	field(&b, "From", cmp.Or(head.from, m.From))
 	var names []string
 	for _, r := range t.to {
 		names = append(names, n.shown(r))
@@ -138,7 +139,7 @@ func (n *Notifier) writeHeld(w io.Writer, t telling, body io.Reader) error {
 		wrap(manager+" lets it go by answering this note with any text, or on the gateway:"), m.ID, m.ID, refused)
 	note := letter{
 		host: n.opt.Hostname, to: n.opt.Address(n.opt.Manager), id: "held." + string(m.ID), at: t.at.now, replyTo: n.releaseAddress(string(m.ID)),
-		subject: fmt.Sprintf("Held, %s: %s", size(m.Size), or(head.subject, "(no subject)")), text: b.String(),
+		subject: fmt.Sprintf("Held, %s: %s", size(m.Size), cmp.Or(head.subject, "(no subject)")), text: b.String(),
 	}
 	_, err := io.Copy(w, note.reader())
 	return err

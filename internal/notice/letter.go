@@ -74,13 +74,6 @@ func wrap(s string) string {
 	return strings.Join(append(lines, line), "\n")
 }
 
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
 // size is a number of octets for people.
 func size(n int64) string {
 	switch {

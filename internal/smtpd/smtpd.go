@@ -50,6 +50,7 @@
 package smtpd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -144,12 +145,12 @@ type Options struct {
 
 // withDefaults fills in the zero fields.
 func (o Options) withDefaults() Options {
-	o.MaxBytes = orDefault(o.MaxBytes, DefaultMaxBytes)
-	o.MaxRecipients = orDefault(o.MaxRecipients, DefaultMaxRecipients)
-	o.ReadTimeout = orDefault(o.ReadTimeout, DefaultReadTimeout)
-	o.WriteTimeout = orDefault(o.WriteTimeout, DefaultWriteTimeout)
-	o.MaxConnections = orDefault(o.MaxConnections, DefaultMaxConnections)
-	o.MaxPerClient = orDefault(o.MaxPerClient, DefaultMaxPerClient)
+	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultMaxBytes)
+	o.MaxRecipients = cmp.Or(o.MaxRecipients, DefaultMaxRecipients)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, DefaultReadTimeout)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, DefaultWriteTimeout)
+	o.MaxConnections = cmp.Or(o.MaxConnections, DefaultMaxConnections)
+	o.MaxPerClient = cmp.Or(o.MaxPerClient, DefaultMaxPerClient)
 	if o.Hostname == "" {
 		o.Hostname = "localhost"
 	}
@@ -157,15 +158,6 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o
-}
-
-// orDefault is v, or fallback when v is zero.
-func orDefault[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
 }
 
 // Server is the door. Make one with New; it may serve several listeners.
