@@ -119,30 +119,27 @@ func (h *house) forget(m *mailbox) {
 
 // forgetPath is forget for a folder that may be open.
 func (h *house) forgetPath(home maildir.Dir, folder string) {
-	path, err := folderPath(home, folder)
-	if err != nil {
-		return
-	}
-	h.mu.Lock()
-	m := h.rooms[path]
-	h.mu.Unlock()
-	if m != nil {
+	if m := h.opened(home, folder); m != nil {
 		h.forget(m)
 	}
 }
 
 // changed wakes who looks at a folder.
 func (h *house) changed(home maildir.Dir, folder string) {
-	path, err := folderPath(home, folder)
-	if err != nil {
-		return
-	}
-	h.mu.Lock()
-	m := h.rooms[path]
-	h.mu.Unlock()
-	if m != nil {
+	if m := h.opened(home, folder); m != nil {
 		m.ring(true)
 	}
+}
+
+// opened is a folder that is in the house already; nil: it isn't, or can't be one.
+func (h *house) opened(home maildir.Dir, folder string) *mailbox {
+	path, err := folderPath(home, folder)
+	if err != nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.rooms[path]
 }
 
 // ring wakes all who wait for a change.
