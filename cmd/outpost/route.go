@@ -137,7 +137,7 @@ func explain(w io.Writer, cfg *config.Config, text []byte, what asked) error {
 			return err
 		}
 	}
-	in := route.Incoming{Box: what.box, From: what.from, Header: header, Size: int64(len(text)), Now: time.Now()}
+	in := route.Incoming{Box: what.box, From: what.from, Header: header, Size: int64(len(text))}
 	var d route.Decision
 	if what.box != "" {
 		if !hasBox(cfg, what.box) {
@@ -213,7 +213,7 @@ func hasBox(cfg *config.Config, name string) bool {
 // outward says what becomes of a message to somebody outside, as mailroom.Submit decides it.
 // What the smarthost takes is known to the daemon only.
 func outward(cfg *config.Config, sender route.User, in route.Incoming) string {
-	hold := holdOut(cfg, sender.Name, in.Now)
+	hold := holdOut(cfg, sender.Name, time.Now())
 	switch {
 	case sender.Internal:
 		return sender.Name + " may send within the office only, and is told"

@@ -23,7 +23,7 @@ func (m *Mailroom) Sort(box string, body io.ReadSeeker, size int64) (msg queue.M
 		return queue.Message{}, "", fmt.Errorf("mailroom: read what was collected: %w", err)
 	}
 	msg = queue.Message{Origin: queue.Collected, From: returnPath(header), EightBit: true, Copies: copies}
-	d := m.table().Collected(route.Incoming{Box: box, From: msg.From, Header: header, Size: size, Now: m.opt.Now()})
+	d := m.table().Collected(route.Incoming{Box: box, From: msg.From, Header: header, Size: size})
 	msg.To = append(recipients(d.To), forwards(d)...)
 	msg.Route = strings.Join(d.Reasons, "; ")
 	holdAll(&msg, d.Hold)
@@ -50,7 +50,7 @@ func (m *Mailroom) For(box string, header io.Reader, size int64) []string {
 	if err != nil {
 		return []string{m.table().Unplaced()}
 	}
-	d := m.table().Collected(route.Incoming{Box: box, From: returnPath(h), Header: h, Size: size, Now: m.opt.Now()})
+	d := m.table().Collected(route.Incoming{Box: box, From: returnPath(h), Header: h, Size: size})
 	if len(d.To) == 0 {
 		return []string{m.table().Unplaced()}
 	}

@@ -153,7 +153,7 @@ func keepInside(msg *queue.Message) {
 
 // rule lets the office's rules change where a message goes. It returns the name of the one that discards it.
 func (m *Mailroom) rule(msg *queue.Message, header route.Header) (discarded string) {
-	in := route.Incoming{From: msg.From, Header: header, Size: msg.Size, Now: m.opt.Now()}
+	in := route.Incoming{From: msg.From, Header: header, Size: msg.Size}
 	old := make(map[string]queue.Recipient) // what the sender wants to know of each place
 	var rest []queue.Recipient
 	for _, r := range msg.To {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 )
 
@@ -27,8 +26,6 @@ type Incoming struct {
 	Header Header
 	// Size is that of the whole message in octets.
 	Size int64
-	// Now is when it was collected or handed in. No rule asks for it yet.
-	Now time.Time
 }
 
 // Forward is an address outside to which a rule sends a message.
