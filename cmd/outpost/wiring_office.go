@@ -37,7 +37,7 @@ func (o *office) newMailroom(step func(string) error) (*mailroom.Mailroom, error
 	return mailroom.New(mailroom.Options{
 		MailDir: o.mailDir(), Table: o.book.table, Servers: servers, Hostname: o.cfg.Office.Name,
 		Queue: o.queue, Desk: notice.Desk, Log: o.log, Step: step,
-		HoldOut: func(user string, at time.Time) int64 { return holdOut(o.cfg, user, at) },
+		HoldOut: func(user string) int64 { return holdOut(o.cfg, user, time.Now()) },
 		Largest: func() int64 { return o.calls.Largest() },
 		Changed: func(mailbox, folder string) { o.imap.Changed(mailbox, folder) },
 		Errand:  func(ctx context.Context, errand, by string) error { return o.notices.Answer(ctx, errand, by) },

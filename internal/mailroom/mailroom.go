@@ -43,7 +43,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"outpost/internal/route"
 	"outpost/queue"
@@ -64,9 +63,9 @@ type Options struct {
 	Queue *queue.Queue
 	// Largest is the size in octets over which the smarthost is known to refuse a message; 0: no limit is known. nil: none ever is.
 	Largest func() int64
-	// HoldOut is the size in octets over which a user's message to outside waits for the manager at that time; 0: it never does.
+	// HoldOut is the size in octets over which a user's message to outside waits for the manager now; 0: it never does.
 	// nil: it never does. The user's name is "" if nobody knows who it is.
-	HoldOut func(user string, at time.Time) int64
+	HoldOut func(user string) int64
 	// SignIn: only who has signed in may send outside, or have an errand done: a computer on a trusted network is not asked who
 	// it is, and may say that it is anybody.
 	SignIn bool
@@ -76,8 +75,6 @@ type Options struct {
 	Errand func(ctx context.Context, errand, by string) error
 	// Changed is told which mailbox and folder got a message, after it is there. It must not block. nil: nobody is.
 	Changed func(mailbox, folder string)
-	// Now is the time; nil: time.Now.
-	Now func() time.Time
 	// Log gets a line for each delivery and each failure. nil: discarded.
 	Log *slog.Logger
 	// Step is called before each durable step ("create", "write", "fsync", "rename",
@@ -112,9 +109,6 @@ func New(opt Options) (*Mailroom, error) {
 	}
 	if opt.Changed == nil {
 		opt.Changed = func(string, string) {}
-	}
-	if opt.Now == nil {
-		opt.Now = time.Now
 	}
 	switch {
 	case opt.MailDir == "":

@@ -36,7 +36,7 @@ func (m *Mailroom) holdBig(msg *queue.Message, size int64) {
 	if m.opt.HoldOut == nil {
 		return
 	}
-	limit := m.opt.HoldOut("", m.opt.Now())
+	limit := m.opt.HoldOut("")
 	for i := range msg.To {
 		if r := &msg.To[i]; r.Where == queue.Remote && r.State == queue.Waiting && limit > 0 && size > limit {
 			r.State, r.Reply = queue.Held, tooBigToSend(size, limit)

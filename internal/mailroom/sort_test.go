@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"outpost/internal/route"
 	"outpost/queue"
@@ -26,7 +25,7 @@ func TestSort(t *testing.T) {
 		{Name: "on", Subject: []string{"urgent"}, Forward: []string{"ann@phone.example"}},
 	}
 	opt := with(b)
-	opt.HoldOut = func(string, time.Time) int64 { return 1000 }
+	opt.HoldOut = func(string) int64 { return 1000 }
 	o := open(t, opt)
 	defer o.stop()
 	mail := func(subject string) string {

@@ -210,7 +210,7 @@ func (m *Mailroom) weigh(msg *queue.Message) {
 		largest = m.opt.Largest()
 	}
 	if m.opt.HoldOut != nil {
-		hold = m.opt.HoldOut(sender.Name, m.opt.Now())
+		hold = m.opt.HoldOut(sender.Name)
 	}
 	for i := range msg.To {
 		r := &msg.To[i]

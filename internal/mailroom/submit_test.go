@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -122,7 +121,7 @@ func TestSubmitSizes(t *testing.T) {
 	opt := with(b)
 	var largest, hold int64
 	opt.Largest = func() int64 { return largest }
-	opt.HoldOut = func(user string, _ time.Time) int64 {
+	opt.HoldOut = func(user string) int64 {
 		if user == "ann" {
 			return hold
 		}
