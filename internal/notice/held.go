@@ -6,11 +6,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"mime"
-	"net/mail"
 	"strings"
 	"time"
 
+	"outpost/internal/route"
 	"outpost/queue"
 )
 
@@ -55,7 +54,7 @@ type Held struct {
 
 // Hold enters a message that stays at the provider, with a note to those it is for, in one transaction.
 func (n *Notifier) Hold(ctx context.Context, h Held) error {
-	head := parseHead(h.Top)
+	head, _ := readHead(bytes.NewReader(h.Top))
 	row := queue.Hold{
 		Box: h.Account, UIDL: h.UIDL, Size: h.Size, Since: n.opt.Now().Round(0).UTC(), To: h.To,
 		From: head.from, Subject: head.subject, Date: head.date, Print: h.Print,
@@ -102,19 +101,15 @@ func heldText(h Held, row queue.Hold) string {
 	return b.String()
 }
 
-// headMost is how much of a message is read to say what it is, in octets.
-const headMost = 16 << 10
-
 // writeHeld writes the note about a message that is held here.
 func (n *Notifier) writeHeld(w io.Writer, t telling, body io.Reader) error {
 	m := t.m
 	var head head
 	if body != nil {
-		top, err := io.ReadAll(io.LimitReader(body, headMost))
-		if err != nil {
+		var err error
+		if head, err = readHead(body); err != nil {
 			return err
 		}
-		head = parseHead(top)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "A message is held and goes nowhere until a person decides:\n\n")
@@ -148,22 +143,8 @@ func (n *Notifier) writeHeld(w io.Writer, t telling, body io.Reader) error {
 // head is what a person wants to know of a message's header.
 type head struct{ from, subject, date string }
 
-// parseHead reads as much of a header as there is and can be understood.
-func parseHead(top []byte) head {
-	if i := bytes.Index(top, []byte("\r\n\r\n")); i >= 0 {
-		top = top[:i]
-	}
-	m, err := mail.ReadMessage(io.MultiReader(bytes.NewReader(top), strings.NewReader("\r\n\r\n")))
-	if err != nil {
-		return head{}
-	}
-	words := new(mime.WordDecoder)
-	get := func(name string) string {
-		text := m.Header.Get(name)
-		if decoded, err := words.DecodeHeader(text); err == nil {
-			text = decoded
-		}
-		return clean(text)
-	}
-	return head{get("From"), get("Subject"), get("Date")}
+// readHead reads as much of a header as there is.
+func readHead(r io.Reader) (head, error) {
+	h, err := route.ReadHeader(r)
+	return head{clean(h.Text("From")), clean(h.Text("Subject")), clean(h.Text("Date"))}, err
 }

@@ -154,6 +154,24 @@ func TestHeldAtProvider(t *testing.T) {
 	}
 }
 
+// A header that isn't to the letter still says who wrote, and what, in whatever letters.
+func TestHoldReadsOddHeaders(t *testing.T) {
+	for name, top := range map[string]string{
+		"a line that is no field": "From: ivan@far.example\r\nno field\r\nSubject: =?koi8-r?B?8NLJ18XU?=\r\n\r\n",
+		"folded":                  "From: ivan@far.example\r\nSubject:\r\n =?koi8-r?B?8NLJ?=\r\n =?koi8-r?B?18XU?=\r\n\r\n",
+		"bare line feeds":         "From: ivan@far.example\nSubject: =?windows-1251?B?z/Do4uXy?=\n\nSubject: no\n",
+	} {
+		d := newDesk(t, nil)
+		if err := d.Hold(t.Context(), Held{Account: "a", UIDL: name, Top: []byte(top), To: []string{"ann"}}); err != nil {
+			t.Fatal(err)
+		}
+		held, err := d.q.Holds()
+		if err != nil || len(held) != 1 || held[0].Subject != "Привет" || held[0].From != "ivan@far.example" {
+			t.Errorf("%s: %+v, %v", name, held, err)
+		}
+	}
+}
+
 // What isn't known is said so, and whatever a header has, there is a note.
 func TestHoldOddMail(t *testing.T) {
 	for name, top := range map[string]string{

@@ -19,6 +19,8 @@ const (
 	mostNested = 4
 	// mostParts is how many parts of one multipart are looked at.
 	mostParts = 8
+	// mostText is how much of a text is read, in octets.
+	mostText = 16 << 10
 )
 
 // firstLines are the lines of a text that a person can read in the beginning of a message, "" if there is none. What is big
@@ -68,7 +70,7 @@ func decoded(encoding string, body io.Reader) string {
 	case "base64":
 		body = base64.NewDecoder(base64.StdEncoding, body)
 	}
-	text, _ := io.ReadAll(io.LimitReader(body, headMost)) // it is cut off somewhere: what there is, is good
+	text, _ := io.ReadAll(io.LimitReader(body, mostText)) // it is cut off somewhere: what there is, is good
 	if i := bytes.LastIndexByte(text, '\n'); !utf8.Valid(text) && utf8.Valid(text[:i+1]) {
 		text = text[:i+1] // a letter was cut
 	}
