@@ -126,12 +126,9 @@ func (n *Notifier) writeHeld(w io.Writer, t telling, body io.Reader) error {
 	if m.Origin == queue.Collected {
 		refused = "nobody gets it, and its sender is told nothing"
 	}
-	manager := "The manager" // whom the sender, who gets this note too, isn't to take for himself
-	if n.opt.Manager != "" {
-		manager += ", " + n.opt.Manager + ","
-	}
+	// The sender gets this note too: it names the manager, so that he doesn't take himself for him.
 	fmt.Fprintf(&b, "\n%s\n\n  outpost held release %s\n  outpost held refuse %s     (%s)\n",
-		wrap(manager+" lets it go by answering this note with any text, or on the gateway:"), m.ID, m.ID, refused)
+		wrap("The manager, "+n.opt.Manager+", lets it go by answering this note with any text, or on the gateway:"), m.ID, m.ID, refused)
 	note := letter{
 		host: n.opt.Hostname, to: n.opt.Address(n.opt.Manager), id: "held." + string(m.ID), at: t.at.now, replyTo: n.releaseAddress(string(m.ID)),
 		subject: fmt.Sprintf("Held, %s: %s", size(m.Size), cmp.Or(head.subject, "(no subject)")), text: b.String(),
