@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-smtp"
+
+	"outpost/internal/mailaddr"
 )
 
 // Message is one message with all its recipients.
@@ -113,7 +115,7 @@ func (d *delivery) screen() (pending []int) {
 		d.from, refusal = d.c.address("MAIL", d.m.From)
 	}
 	d.to = make([]string, len(d.m.To))
-	d.utf8 = d.m.UTF8 || !ascii(d.from)
+	d.utf8 = d.m.UTF8 || !mailaddr.IsASCII(d.from)
 	first := map[string]int{}
 	for i, to := range d.m.To {
 		d.same[i] = i
@@ -130,7 +132,7 @@ func (d *delivery) screen() (pending []int) {
 			continue
 		}
 		first[d.to[i]] = i
-		d.utf8 = d.utf8 || !ascii(d.to[i])
+		d.utf8 = d.utf8 || !mailaddr.IsASCII(d.to[i])
 		pending = append(pending, i)
 	}
 	offered, _ := d.c.smtp.Extension("SMTPUTF8")

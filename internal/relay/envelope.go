@@ -4,11 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
-	"golang.org/x/net/idna"
+	"outpost/internal/mailaddr"
 )
 
 // screen settles, before anything is sent, what this server can't take or what must not be put on the wire at all; those still open
@@ -19,7 +16,7 @@ func (t *transaction) screen(c *Client) {
 		from, refusal = c.address("MAIL", t.m.From)
 	}
 	t.dsn = c.ext.dsn
-	t.from, t.utf8 = from, t.m.UTF8 || !ascii(from)
+	t.from, t.utf8 = from, t.m.UTF8 || !mailaddr.IsASCII(from)
 	most := lesser(c.ext.maxRecipients, c.known.MaxRecipients)
 	for i := range t.results {
 		to, e := "", refusal
@@ -33,7 +30,7 @@ func (t *transaction) screen(c *Client) {
 			t.postpone(i, &Error{Command: "RCPT", Temporary: true, Err: errTooMany})
 		default:
 			t.open, t.wire = append(t.open, i), append(t.wire, to)
-			t.utf8 = t.utf8 || !ascii(to)
+			t.utf8 = t.utf8 || !mailaddr.IsASCII(to)
 		}
 	}
 }
@@ -55,67 +52,18 @@ func TooLarge(size, limit int64) *Error {
 	}
 }
 
-// address is addr as it goes to the server. It refuses what would break out of the command's line or its angle brackets, and what the
-// server can't read. An international domain has an ASCII form, which says the same to a server without SMTPUTF8 (RFC 5891 §4.4); a
-// local part has none.
+// address is addr as it goes to the server. It refuses what must not be put into a command, and what the server can't read.
 func (c *Client) address(verb, addr string) (string, *Error) {
-	if err := safeAddress(addr); err != nil {
-		return "", &Error{Command: verb, Enhanced: "5.1.3", Err: fmt.Errorf("the address %q %w", addr, err)}
+	wire, err := mailaddr.Wire(addr, c.ext.utf8)
+	if err == nil {
+		return wire, nil
 	}
-	if c.ext.utf8 || ascii(addr) {
-		return addr, nil
+	refusal := &Error{Command: verb, Enhanced: "5.1.3", Err: fmt.Errorf("the address %q %w", addr, err)}
+	if errors.Is(err, mailaddr.ErrUTF8) {
+		refusal.Enhanced = "5.6.7" // RFC 6531 §3.5
+		refusal.Hint = "use an ASCII address of the same person, or a smarthost that offers SMTPUTF8"
 	}
-	if at := strings.LastIndexByte(addr, '@'); at > 0 && ascii(addr[:at]) {
-		if domain, err := idna.Lookup.ToASCII(addr[at+1:]); err == nil && safeAddress(domain) == nil {
-			return addr[:at+1] + domain, nil
-		}
-	}
-	return "", &Error{
-		Command: verb, Enhanced: "5.6.7", // RFC 6531 §3.5
-		Err:  fmt.Errorf("the address %q has letters outside ASCII, and the server doesn't take such addresses (SMTPUTF8)", addr),
-		Hint: "use an ASCII address of the same person, or a smarthost that offers SMTPUTF8",
-	}
-}
-
-// safeAddress lets through what can stand between angle brackets and can't be read as more than that: no control characters, no
-// brackets, valid UTF-8, and blanks, quotes and backslashes only within a quoted local part (RFC 5321 §4.1.2; brackets could stand
-// there too, but servers that look no further than the first one are about). Whether the address exists, and is well formed beyond
-// that, the server knows best.
-func safeAddress(addr string) error {
-	switch {
-	case addr == "":
-		return errors.New("is empty")
-	case !utf8.ValidString(addr):
-		return errors.New("is not valid UTF-8")
-	case strings.ContainsFunc(addr, unicode.IsControl):
-		return errors.New("has a control character in it")
-	case strings.ContainsAny(addr, "<>"):
-		return errors.New("has an angle bracket in it")
-	}
-	rest, ok := cutQuoted(addr)
-	switch {
-	case !ok:
-		return errors.New("has a quoted part that doesn't end before the @")
-	case strings.ContainsAny(rest, " \"\\"):
-		return errors.New("has a blank, quote or backslash outside a quoted part")
-	}
-	return nil
-}
-
-// cutQuoted returns what follows a quoted local part; the whole address if there is none.
-func cutQuoted(addr string) (rest string, ok bool) {
-	if addr[0] != '"' {
-		return addr, true
-	}
-	for i := 1; i < len(addr); i++ {
-		switch addr[i] {
-		case '\\':
-			i++
-		case '"':
-			return addr[i+1:], strings.HasPrefix(addr[i+1:], "@")
-		}
-	}
-	return "", false
+	return "", refusal
 }
 
 // mail is the MAIL command with the parameters that the server knows.
@@ -143,8 +91,4 @@ func (t *transaction) rcpt(k int) string {
 		line += t.m.dsnOfRecipient(t.open[k])
 	}
 	return line + "\r\n"
-}
-
-func ascii(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }

@@ -6,6 +6,7 @@ import (
 	"unicode"
 
 	"outpost/internal/dsn"
+	"outpost/internal/mailaddr"
 )
 
 // What every server with DSN takes (RFC 3461 §5.4), in octets as they are sent. What is longer is left out rather than have the message refused for it.
@@ -21,7 +22,7 @@ func (m *Message) dsnOfMessage() string {
 	if m.Return == "FULL" || m.Return == "HDRS" {
 		params = " RET=" + m.Return
 	}
-	if id := dsn.Xtext(m.EnvID); id != "" && len(id) <= maxEnvID && ascii(m.EnvID) && !strings.ContainsFunc(m.EnvID, unicode.IsControl) {
+	if id := dsn.Xtext(m.EnvID); id != "" && len(id) <= maxEnvID && mailaddr.IsASCII(m.EnvID) && !strings.ContainsFunc(m.EnvID, unicode.IsControl) {
 		params += " ENVID=" + id
 	}
 	return params
@@ -57,7 +58,7 @@ func originalParam(original string) string {
 		return ""
 	}
 	encoded := dsn.Xtext(addr)
-	if strings.EqualFold(kind, "utf-8") || !ascii(addr) {
+	if strings.EqualFold(kind, "utf-8") || !mailaddr.IsASCII(addr) {
 		kind, encoded = "utf-8", dsn.UTF8Xtext(addr)
 	}
 	if len(kind)+1+len(encoded) > maxOriginal {

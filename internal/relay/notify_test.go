@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"outpost/internal/mailaddr"
 )
 
 // What the sender wants to be told goes to a server with DSN, in the right words, and not an octet of it to any other.
@@ -115,7 +117,7 @@ func FuzzDSN(f *testing.F) {
 			}
 			for _, p := range strings.Split(params, " ")[1:] {
 				name, value, found := strings.Cut(p, "=")
-				if !found || name == "" || value == "" || strings.ContainsAny(value, "=\r\n\t") || !ascii(value) {
+				if !found || name == "" || value == "" || strings.ContainsAny(value, "=\r\n\t") || !mailaddr.IsASCII(value) {
 					t.Errorf("%q", params)
 				}
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"outpost/internal/dsn"
+	"outpost/internal/mailaddr"
 	"outpost/queue"
 )
 
@@ -53,7 +54,7 @@ func (w wish) of(r queue.Recipient, addr string) queue.Recipient {
 	r.Notify, r.Original = cmp.Or(r.Notify, w.notify), cmp.Or(r.Original, w.original)
 	if r.Original == "" && r.Where == queue.Local {
 		kind := "rfc822"
-		if !isASCII(addr) {
+		if !mailaddr.IsASCII(addr) {
 			kind = "utf-8" // RFC 6533 §3
 		}
 		r.Original = kind + ";" + addr

@@ -15,6 +15,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"outpost/internal/clients"
+	"outpost/internal/mailaddr"
 	"outpost/queue"
 	"outpost/spool"
 )
@@ -89,7 +90,7 @@ func (s *session) Mail(from string, opt *smtp.MailOptions) error {
 		if err != nil {
 			return s.refuse("MAIL", reply(501, 5, 1, 7, "The sender's address can't be used: "+err.Error()))
 		}
-		if !isASCII(addr) && !opt.UTF8 {
+		if !mailaddr.IsASCII(addr) && !opt.UTF8 {
 			return s.refuse("MAIL", errNeedsUTF8)
 		}
 		from = addr
@@ -125,7 +126,7 @@ func (s *session) Rcpt(to string, opt *smtp.RcptOptions) error {
 	if err != nil {
 		return s.refuse("RCPT", reply(501, 5, 1, 3, "The recipient's address can't be used: "+err.Error()))
 	}
-	if !isASCII(addr) && !s.tx.utf8 {
+	if !mailaddr.IsASCII(addr) && !s.tx.utf8 {
 		return s.refuse("RCPT", errNeedsUTF8)
 	}
 	want, refusal := wishes(opt)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"outpost/internal/mailaddr"
 )
 
 // dateLayout is RFC 5322 §3.3, with the numeric zone.
@@ -50,7 +52,7 @@ func (s *session) protocol(tx transaction, user string) string {
 func (s *session) fromClause() string {
 	literal := addressLiteral(s.client)
 	switch {
-	case !isASCII(s.helo) || !validDomain(s.helo):
+	case !mailaddr.IsASCII(s.helo) || !validDomain(s.helo):
 		if literal == "" {
 			return "unknown"
 		}
