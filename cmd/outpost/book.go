@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 
@@ -14,18 +13,19 @@ import (
 // book is the office's table of people and routes. It follows the users file: who is added
 // there has a mailbox from the next message on.
 type book struct {
-	cfg *config.Config
-	log *slog.Logger
+	cfg  *config.Config
+	file *users.File
+	log  *slog.Logger
 
 	mu    sync.Mutex
-	file  os.FileInfo // the users file that the table was made with; nil: there was none
+	stamp users.Stamp // of the users file that the table was made with
 	names []string
 	made  *route.Table
 }
 
 func newBook(cfg *config.Config, log *slog.Logger) (*book, error) {
-	b := &book{cfg: cfg, log: log}
-	b.file, _ = os.Stat(cfg.Storage.UsersFile)
+	b := &book{cfg: cfg, file: users.Open(cfg.Storage.UsersFile), log: log}
+	b.stamp = b.file.Stamp()
 	for _, u := range cfg.Users {
 		if u.FromUsersFile {
 			b.names = append(b.names, u.Name)
@@ -40,12 +40,12 @@ func newBook(cfg *config.Config, log *slog.Logger) (*book, error) {
 func (b *book) table() *route.Table {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now, err := os.Stat(b.cfg.Storage.UsersFile)
-	if err != nil && !os.IsNotExist(err) || same(b.file, now) {
+	now := b.file.Stamp()
+	if now.Same(b.stamp) {
 		return b.made
 	}
-	b.file = now
-	list, err := users.Open(b.cfg.Storage.UsersFile).List()
+	b.stamp = now
+	list, err := b.file.List()
 	if err != nil {
 		b.log.Error("the users file can't be read; people are who they were", "error", err)
 		return b.made
@@ -65,15 +65,6 @@ func (b *book) table() *route.Table {
 	b.log.Info("people have changed", "users", names)
 	b.names, b.made = names, made
 	return made
-}
-
-// same tells whether a file is the one it was. A change is renamed into place, so it is
-// another file.
-func same(a, b os.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == nil && b == nil
-	}
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 // routeOptions are who is who, and where mail goes.

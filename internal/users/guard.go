@@ -3,10 +3,8 @@ package users
 import (
 	"hash/maphash"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
-	"time"
 )
 
 // atOnce is how many passwords are hashed at the same time. Each takes the memory that
@@ -24,17 +22,9 @@ type Guard struct {
 	busy       chan struct{}
 
 	mu     sync.Mutex
-	stamp  stamp
+	stamp  Stamp
 	byName map[string]Entry // the users file's
 	all    []string         // every hash there is, for those who aren't there
-}
-
-// stamp is what tells that a file isn't the one that was read. A change is renamed into
-// place, so it is another file.
-type stamp struct {
-	info os.FileInfo // nil: there was none
-	size int64
-	at   time.Time
 }
 
 // NewGuard reads the users file, and reads it again whenever it has changed. configured
@@ -56,7 +46,7 @@ func NewGuard(file *File, configured map[string]string, log *slog.Logger) *Guard
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.read(stampOf(file.path))
+	g.read(file.Stamp())
 	return g
 }
 
@@ -76,7 +66,7 @@ func (g *Guard) Admit(name, password string) bool {
 func (g *Guard) hashFor(name string) (hash string, may bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if now := stampOf(g.file.path); !now.same(g.stamp) {
+	if now := g.file.Stamp(); !now.Same(g.stamp) {
 		g.read(now)
 	}
 	e := g.byName[name]
@@ -94,7 +84,7 @@ func (g *Guard) hashFor(name string) (hash string, may bool) {
 
 // read takes the file as it is; mu is held. One that can't be read at all leaves things
 // as they were: nobody who was disabled gets in by a broken disk.
-func (g *Guard) read(now stamp) {
+func (g *Guard) read(now Stamp) {
 	list, err := g.file.List()
 	if err != nil {
 		g.log.Warn("users file", "err", err)
@@ -116,19 +106,4 @@ func (g *Guard) read(now stamp) {
 		}
 	}
 	slices.Sort(g.all)
-}
-
-func stampOf(path string) stamp {
-	info, err := os.Stat(path)
-	if err != nil {
-		return stamp{}
-	}
-	return stamp{info: info, size: info.Size(), at: info.ModTime()}
-}
-
-func (s stamp) same(other stamp) bool {
-	if s.info == nil || other.info == nil {
-		return s.info == nil && other.info == nil
-	}
-	return os.SameFile(s.info, other.info) && s.size == other.size && s.at.Equal(other.at)
 }
