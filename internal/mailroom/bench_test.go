@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"outpost/internal/freshdir"
 	"outpost/internal/route"
 	"outpost/queue"
 	"outpost/spool"
@@ -76,7 +77,7 @@ type flood struct {
 
 func newFlood(b *testing.B, texts [][]byte) *flood {
 	b.Helper()
-	f := &flood{b: b, n: manyMessages, texts: texts, dir: freshDir(b), wake: make(chan struct{}, 1)}
+	f := &flood{b: b, n: manyMessages, texts: texts, dir: freshdir.Make(b), wake: make(chan struct{}, 1)}
 	if testing.Short() {
 		f.n /= 10
 	}

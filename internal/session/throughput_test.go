@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"outpost/internal/freshdir"
 	"outpost/internal/pop3"
 	"outpost/internal/relay"
 	"outpost/queue"
@@ -35,7 +36,7 @@ func BenchmarkDrainAndPull(b *testing.B) { benchCall(b, manyMessages, manyMessag
 func benchCall(b *testing.B, out, in int) {
 	for b.Loop() {
 		b.StopTimer()
-		q, err := queue.Open(freshDir(b), queue.Options{})
+		q, err := queue.Open(freshdir.Make(b), queue.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package mailroom
+package freshdir
 
 import (
 	"fmt"
@@ -13,11 +13,11 @@ import (
 // topdir is FS_TOPDIR_FL of ioctl_iflags(2): folders below are spread over the disk.
 const topdir = 0x20000
 
-// freshDir is a temporary folder in a part of the disk where nothing was deleted lately. ext4 without a journal passes
+// Make makes a temporary folder in a part of the disk where nothing was deleted lately. ext4 without a journal passes
 // over the inodes that were deleted in the last minutes, one by one, each time it makes a file: in the folder of all
 // temporary files that is up to half a millisecond a message, for what the benchmark before or a compiler has deleted.
 // Where the flag can't be set the folder is as any.
-func freshDir(b *testing.B) string {
+func Make(b *testing.B) string {
 	b.Helper()
 	above := b.TempDir()
 	if f, err := os.Open(above); err == nil {
@@ -51,13 +51,4 @@ func makeFiles(b *testing.B, dir string) time.Duration {
 		}
 	}
 	return time.Since(begun)
-}
-
-// processorTime is what this process has used.
-func processorTime() time.Duration {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -1,0 +1,2 @@
+// Package freshdir makes folders for benchmarks that make many files.
+package freshdir
