@@ -5,16 +5,11 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
 
 	"outpost/internal/patience"
 )
-
-// maxWords is how much of a reply is kept for people, in octets. The queue stores it for every recipient.
-const maxWords = 1000
 
 // Error is why the connection or a recipient failed.
 type Error struct {
@@ -143,18 +138,5 @@ func line(r *smtp.SMTPError) string {
 
 // words is a reply of one or more lines in one.
 func words(code int, text string) string {
-	return legible(strings.TrimRight(fmt.Sprintf("%d %s", code, strings.ReplaceAll(text, "\n", " ")), " "))
-}
-
-// legible makes a peer's words safe for terminals, logs and the database: no control characters, valid UTF-8, bounded.
-func legible(s string) string {
-	if len(s) > maxWords {
-		s = strings.ToValidUTF8(s[:maxWords], "") + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
+	return patience.Legible(strings.TrimRight(fmt.Sprintf("%d %s", code, strings.ReplaceAll(text, "\n", " ")), " "))
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"outpost/internal/patience"
 )
 
 const (
@@ -74,7 +76,7 @@ func (w *wire) line() ([]byte, error) {
 	}
 	text := bytes.TrimRight(line, "\r\n")
 	if !replyLine(text) {
-		return nil, fmt.Errorf("%w: it said %q", errNotMail, legible(string(text)))
+		return nil, fmt.Errorf("%w: it said %q", errNotMail, patience.Legible(string(text)))
 	}
 	if w.lines > 0 && !bytes.Equal(w.code, text[:3]) {
 		return nil, fmt.Errorf("%w: one reply has codes %s and %s", errNotMail, w.code, text[:3])

@@ -1,4 +1,5 @@
-// Package patience is a connection that is given up after silence, and what a TLS handshake that fails on it means in words.
+// Package patience is a connection that is given up after silence, what a TLS handshake that fails on it means in words, and what a peer says
+// on it, fit to be shown.
 //
 // It owns what the mail protocols need alike of a line that is slow, falls silent and is paid for by the minute:
 //
@@ -6,6 +7,7 @@
 //	StartTLS a TLS handshake over a Conn that spends no packet on its own end
 //	Lost     why such a connection ended, in words
 //	Refused  whether a TLS handshake failed for good, and what a person can do about it
+//	Legible  a peer's words, fit for terminals, logs and the database
 //
 // The invariant is that only silence ends a connection: as long as an octet moves, either way, it lives, however long a step takes. So
 // no time limit has to be guessed from the size of a message and the rate of a line. And once it was given up it stays so: it is closed,

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"outpost/internal/patience"
 )
 
 // collection is one session with a box.
@@ -92,7 +94,7 @@ func (c *collection) list() *Error {
 	entries, bad := parseList(lines)
 	c.entries, c.complete, c.report.Listed = entries, len(bad) == 0, len(entries)
 	if len(bad) > 0 {
-		c.problem(fmt.Errorf("LIST has %d lines that make no sense, such as %q; their messages are passed over", len(bad), legible([]byte(bad[0]))))
+		c.problem(fmt.Errorf("LIST has %d lines that make no sense, such as %q; their messages are passed over", len(bad), patience.Legible(bad[0])))
 	}
 	if err := c.weighFirst(); err != nil {
 		return err

@@ -7,14 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"outpost/internal/patience"
 )
-
-// maxWords is how much of a status line is kept for people.
-const maxWords = 1000
 
 // Error is why a session, or one message, failed.
 type Error struct {
@@ -76,7 +71,7 @@ const (
 
 // refusal is a -ERR. For most commands it may be otherwise next time; for the log-in that depends on what was said.
 func refusal(command string, status []byte) *Error {
-	e := &Error{Command: command, Code: responseCode(status), Line: legible(status), Temporary: true}
+	e := &Error{Command: command, Code: responseCode(status), Line: patience.Legible(string(status)), Temporary: true}
 	login := slices.Contains([]string{"USER", "PASS", "APOP", "AUTH", "greeting"}, command)
 	class, _, _ := strings.Cut(e.Code, "/")
 	switch {
@@ -137,18 +132,4 @@ func tlsError(silence time.Duration, err error) *Error {
 		return &Error{Command: "TLS", Err: err, Hint: hint}
 	}
 	return lostError("TLS", silence, err)
-}
-
-// legible makes a peer's words safe for terminals, logs and the database: no control characters, valid UTF-8, bounded.
-func legible(b []byte) string {
-	s := string(b)
-	if len(s) > maxWords {
-		s = strings.ToValidUTF8(s[:maxWords], "") + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }

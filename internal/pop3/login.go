@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"outpost/internal/patience"
 )
 
 // Mechanism is how a user proves to be the one.
@@ -158,7 +160,7 @@ func (s *session) rejected(st step) *Error {
 		return lostError(st.command, s.opt.Timeout, fmt.Errorf("%w: a log-in was accepted after it was rejected", errNotPOP3))
 	}
 	if refused.Line != "" {
-		refused.Line += " (" + legible(reason) + ")"
+		refused.Line += " (" + patience.Legible(string(reason)) + ")"
 	}
 	if !refused.Temporary && s.opt.Mechanism == MechanismXOAUTH2 {
 		refused.Hint = "the access token was refused: sign in at the provider again, and allow POP3 there"

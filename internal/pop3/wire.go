@@ -176,7 +176,7 @@ func (w *wire) readStatus() error {
 	ok, valid := parseStatus(status)
 	valid = valid || d.goOn && isChallenge(status)
 	if !valid {
-		return fmt.Errorf("%w: it said %q", errNotPOP3, legible(status))
+		return fmt.Errorf("%w: it said %q", errNotPOP3, patience.Legible(string(status)))
 	}
 	w.ready, w.status = line, status
 	if ok && d.multi {

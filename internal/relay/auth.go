@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-sasl"
+
+	"outpost/internal/patience"
 )
 
 // maxCommandLine is RFC 5321 §4.5.3.1.4; an initial response that doesn't fit waits for the server's go-ahead (RFC 4954 §4).
@@ -43,7 +45,7 @@ func (c *Client) authenticate() *Error {
 	}
 	return &Error{
 		Command: "AUTH",
-		Err:     fmt.Errorf("the server offers %s, none of which can be done", legible(strings.Join(c.ext.auth, ", "))),
+		Err:     fmt.Errorf("the server offers %s, none of which can be done", patience.Legible(strings.Join(c.ext.auth, ", "))),
 		Hint:    "PLAIN and LOGIN can be done: ask the provider for an application password",
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"outpost/internal/patience"
 )
 
 // fuzzAnswers are what a server may say to anything.
@@ -121,7 +123,7 @@ func FuzzReply(f *testing.F) {
 				t.Fatalf("%+v", rep)
 			}
 			s := rep.String()
-			if !strings.HasPrefix(s, fmt.Sprint(rep.code)) || len(s) > 4*maxWords || strings.ContainsAny(s, "\r\n\x1b\x00") {
+			if !strings.HasPrefix(s, fmt.Sprint(rep.code)) || len(s) > 4*patience.MaxWords || strings.ContainsAny(s, "\r\n\x1b\x00") {
 				t.Fatalf("%q", s)
 			}
 			if e := rep.enhanced(); e != "" && e[0] != s[0] {

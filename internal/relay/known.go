@@ -3,6 +3,8 @@ package relay
 import (
 	"slices"
 	"time"
+
+	"outpost/internal/patience"
 )
 
 const (
@@ -57,7 +59,7 @@ func recall(k *Known) Known {
 func bounded(lines []string) []string {
 	lines = slices.Clone(lines[:min(len(lines), knownLines)])
 	for i, line := range lines {
-		lines[i] = legible(line[:min(len(line), knownWidth)])
+		lines[i] = patience.Legible(line[:min(len(line), knownWidth)])
 	}
 	return lines
 }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"outpost/internal/patience"
 )
 
 const (
@@ -15,8 +15,6 @@ const (
 	maxReplyLine = 4096
 	// maxReplyLines holds the longest EHLO reply seen in the wild several times over.
 	maxReplyLines = 128
-	// maxWords is how much of a reply is kept for people. The queue stores it for every recipient.
-	maxWords = 1000
 )
 
 // reply is one complete reply of the server (RFC 5321 §4.2).
@@ -59,20 +57,7 @@ func (r reply) String() string {
 		}
 		fmt.Fprintf(&b, "%d%s%s", r.code, sep, text)
 	}
-	return legible(strings.TrimRight(b.String(), " "))
-}
-
-// legible makes a peer's words safe for terminals, logs and the database: no control characters, valid UTF-8, bounded.
-func legible(s string) string {
-	if len(s) > maxWords {
-		s = strings.ToValidUTF8(s[:maxWords], "") + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
+	return patience.Legible(strings.TrimRight(b.String(), " "))
 }
 
 // replyReader reads replies and bounds what one may take.
@@ -99,7 +84,7 @@ func (rr *replyReader) read() (reply, error) {
 		}
 		code, more, text, ok := parseReplyLine(line)
 		if !ok {
-			return reply{}, fmt.Errorf("%w: it said %q", errNotSMTP, legible(line))
+			return reply{}, fmt.Errorf("%w: it said %q", errNotSMTP, patience.Legible(line))
 		}
 		if len(rep.lines) > 0 && code != rep.code {
 			return reply{}, fmt.Errorf("%w: one reply has codes %d and %d", errNotSMTP, rep.code, code)
