@@ -104,10 +104,10 @@ func checkDomain(d string) error {
 	return nil
 }
 
-// checkName tells whether a mailbox may have this name: it becomes the name of a
+// CheckName tells whether a mailbox may have this name: it becomes the name of a
 // folder, on any of our systems, and is never to lead out of its parent. The error
 // begins with the name.
-func checkName(name string) error {
+func CheckName(name string) error {
 	bad := func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
 	}
@@ -115,7 +115,7 @@ func checkName(name string) error {
 	case name == "" || len(name) > 64: // RFC 5321 §4.5.3.1.1
 		return fmt.Errorf("%q: the name must have 1 to 64 letters", name)
 	case strings.ContainsFunc(name, bad):
-		return fmt.Errorf("%q: the name may have small letters, digits, dot, dash and underscore only", name)
+		return fmt.Errorf("%q: the name may have small letters a-z, digits, dot, dash and underscore only", name)
 	case name[0] == '.' || name[0] == '-' || name[len(name)-1] == '.':
 		return fmt.Errorf("%q: the name must not begin with a dot or a dash, nor end in a dot", name)
 	}

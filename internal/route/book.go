@@ -37,7 +37,7 @@ type target struct {
 
 func (t *Table) readNames(f *faults) {
 	enter := func(k kind, i int, name string) {
-		if err := checkName(name); err != nil {
+		if err := CheckName(name); err != nil {
 			f.add("%v %w", k, err)
 			return
 		}

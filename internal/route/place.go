@@ -29,10 +29,10 @@ const maxFolder = 80
 func ParsePlace(text string) (Place, error) {
 	i := strings.IndexAny(text, "/:")
 	if i < 0 {
-		return Place{Mailbox: text}, checkName(text)
+		return Place{Mailbox: text}, CheckName(text)
 	}
 	name, rest := text[:i], text[i+1:]
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return Place{}, err
 	}
 	if text[i] == ':' {
