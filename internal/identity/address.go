@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"outpost/internal/mailaddr"
 )
 
 // rewrite appends field to dst with its addresses replaced, or as it is.
@@ -141,7 +143,7 @@ func (p *parser) addrSpec(tokens []token) {
 	}
 	p.list = append(p.list, address{
 		start: tokens[0].start, end: tokens[len(tokens)-1].end,
-		text: quoteLocal(local.String()) + "@" + domain.String(),
+		text: mailaddr.Local(local.String()) + "@" + domain.String(),
 	})
 }
 
@@ -206,16 +208,4 @@ func unquote(s []byte) []byte {
 		out = append(out, s[i])
 	}
 	return out
-}
-
-// quoteLocal writes a local part as Dot-string where it can be, else as Quoted-string (RFC 5321 §4.1.2).
-func quoteLocal(local string) string {
-	dotString := true
-	for word := range strings.SplitSeq(local, ".") {
-		dotString = dotString && word != "" && !strings.ContainsFunc(word, notAtext)
-	}
-	if dotString {
-		return local
-	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(local) + `"`
 }

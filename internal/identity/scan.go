@@ -87,5 +87,3 @@ func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 func isAtext(c byte) bool {
 	return c > ' ' && c != 0x7f && !strings.ContainsRune(`()<>[]:;@\,."`, rune(c))
 }
-
-func notAtext(r rune) bool { return r < 0x80 && !isAtext(byte(r)) }

@@ -1,4 +1,4 @@
-// Package mailaddr knows how an address stands in a command of SMTP and LMTP. All of it may be called from any goroutine.
+// Package mailaddr knows how an address is written, above all in a command of SMTP and LMTP. All of it may be called from any goroutine.
 package mailaddr
 
 import (
@@ -70,6 +70,24 @@ func cutQuoted(addr string) (rest string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// Local writes a local part, its meaning without quotes, as Dot-string where it can be, else as
+// Quoted-string (RFC 5321 §4.1.2).
+func Local(local string) string {
+	dotString := true
+	for atom := range strings.SplitSeq(local, ".") {
+		dotString = dotString && atom != "" && !strings.ContainsFunc(atom, notAtext)
+	}
+	if dotString {
+		return local
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(local) + `"`
+}
+
+// notAtext is true for what RFC 5322 §3.2.3 and RFC 6531 §3.3 leave out of an atom.
+func notAtext(r rune) bool {
+	return r <= ' ' || strings.ContainsRune(`()<>[]:;@\,".`, r) || r == 0x7f
 }
 
 // IsASCII tells whether seven bits are enough for s.

@@ -54,3 +54,14 @@ func TestWireRefuses(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+func TestLocal(t *testing.T) {
+	for local, want := range map[string]string{
+		"ann": "ann", "a.b+c=d": "a.b+c=d", "jörg": "jörg", "": `""`, "a b": `"a b"`, ".a": `".a"`, "a..b": `"a..b"`, "a.": `"a."`,
+		`a"b\c`: `"a\"b\\c"`, "a@b": `"a@b"`, "a>b": `"a>b"`, "a(b)": `"a(b)"`,
+	} {
+		if got := Local(local); got != want {
+			t.Errorf("%q: %s, want %s", local, got, want)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"outpost/internal/mailaddr"
 )
 
 // parseMailbox checks what go-smtp took for a mailbox and writes it in the one form
@@ -21,7 +23,7 @@ func parseMailbox(s string) (string, error) {
 	case !validDomain(domain):
 		return "", errors.New("the part after the @ is not a domain")
 	}
-	return quoteLocal(local) + "@" + domain, nil
+	return mailaddr.Local(local) + "@" + domain, nil
 }
 
 // cutAddr splits at the last @: the local part may have one inside quotes.
@@ -31,24 +33,6 @@ func cutAddr(s string) (local, domain string) {
 		return s, ""
 	}
 	return s[:i], s[i+1:]
-}
-
-// quoteLocal writes a local part as Dot-string where it can be, else as
-// Quoted-string (RFC 5321 §4.1.2).
-func quoteLocal(local string) string {
-	dotString := true
-	for atom := range strings.SplitSeq(local, ".") {
-		dotString = dotString && atom != "" && !strings.ContainsFunc(atom, notAtext)
-	}
-	if dotString {
-		return local
-	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(local) + `"`
-}
-
-// notAtext is true for what RFC 5322 §3.2.3 and RFC 6531 §3.3 leave out of an atom.
-func notAtext(r rune) bool {
-	return r <= ' ' || strings.ContainsRune(`()<>[]:;@\,".`, r) || r == 0x7f
 }
 
 // validDomain takes host names, internationalised ones and address literals.
