@@ -156,55 +156,25 @@ func (d Dir) make() error {
 // may have died before that.
 func (d Dir) Find(key string) (string, error) {
 	for _, sub := range []string{"new", "cur"} {
-		others, err := filepath.Glob(filepath.Join(escapeGlob(d.Root), ".?*", sub))
+		dirs, err := d.every(sub)
 		if err != nil {
 			return "", err
 		}
-		for _, dir := range append([]string{filepath.Join(d.Root, sub)}, others...) {
-			name, err := findIn(dir, key)
+		for _, dir := range dirs {
+			found := ""
+			err := eachName(dir, func(name string) (more bool) {
+				if strings.HasPrefix(name, key) {
+					found = name
+				}
+				return found == ""
+			})
 			if err != nil {
 				return "", err
 			}
-			if name != "" {
-				return name, spool.SyncDir(dir)
+			if found != "" {
+				return found, spool.SyncDir(dir)
 			}
 		}
 	}
 	return "", nil
-}
-
-// findIn looks through one directory, which may have very many entries, or not exist.
-func findIn(dir, key string) (string, error) {
-	f, err := os.Open(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	for {
-		names, err := f.Readdirnames(1024)
-		for _, n := range names {
-			if strings.HasPrefix(n, key) {
-				return n, nil
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return "", nil
-		case err != nil:
-			return "", err
-		}
-	}
-}
-
-// escapeGlob makes a path stand for itself in a pattern. A backslash can't be escaped
-// on Windows, where it separates, and must be elsewhere, so a set is used for all.
-func escapeGlob(path string) string {
-	r := strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]")
-	if os.PathSeparator != '\\' {
-		r = strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]", `\`, `\\`)
-	}
-	return r.Replace(path)
 }
