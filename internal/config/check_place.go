@@ -2,14 +2,9 @@ package config
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
-)
 
-// maxFolder is how long the name of a folder inside a mailbox may be, in octets. On the
-// disk it becomes one file name of at most 255, in modified UTF-7, where a letter may
-// take three times its room.
-const maxFolder = 80
+	"outpost/internal/route"
+)
 
 // onServer says that a text is SERVER:address.
 func (b *book) onServer(text string) bool {
@@ -54,12 +49,7 @@ func (b *book) places(f *Faults, where string, list []string) {
 // folderName wants a folder inside a mailbox, with / between levels. Whether it is
 // there does not matter: the first message makes it.
 func folderName(f *Faults, where, name string) {
-	ok := len(name) <= maxFolder && utf8.ValidString(name)
-	for level := range strings.SplitSeq(name, "/") {
-		bad := func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune(`.*%\:`, r) }
-		ok = ok && level != "" && level == strings.TrimSpace(level) && !strings.ContainsFunc(level, bad)
-	}
-	if !ok {
-		f.add(where, quote(name), "must be the name of a folder, / between levels, without . : * %% \\ and at most %d octets", maxFolder)
+	if route.CheckFolder(name) != nil {
+		f.add(where, quote(name), "must be the name of a folder, / between levels, without . : * %% \\ and at most %d octets", route.MaxFolder)
 	}
 }

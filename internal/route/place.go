@@ -20,9 +20,9 @@ type Place struct {
 	Server, Address string
 }
 
-// maxFolder is how long the name of a folder may be, in octets: on the disk it becomes one
+// MaxFolder is how long the name of a folder may be, in octets: on the disk it becomes one
 // name of at most 255, in modified UTF-7, where a letter may take three times its room.
-const maxFolder = 80
+const MaxFolder = 80
 
 // ParsePlace reads the text of a place. It judges the form only; whether there is such a
 // mailbox is Table.Home's to say.
@@ -41,7 +41,7 @@ func ParsePlace(text string) (Place, error) {
 		}
 		return Place{Server: name, Address: rest}, nil
 	}
-	if err := checkFolder(rest); err != nil {
+	if err := CheckFolder(rest); err != nil {
 		return Place{}, fmt.Errorf("%q: %w", text, err)
 	}
 	return here(name, rest), nil
@@ -56,11 +56,11 @@ func here(name, folder string) Place {
 	return Place{Mailbox: name, Folder: folder}
 }
 
-// checkFolder tells whether a folder in a mailbox may have this name. Dots separate levels in
+// CheckFolder tells whether a folder in a mailbox may have this name. Dots separate levels in
 // the names of a Maildir++, and * and % are IMAP's wild cards.
-func checkFolder(name string) error {
-	if len(name) > maxFolder || !utf8.ValidString(name) {
-		return fmt.Errorf("the folder's name must be UTF-8 of at most %d octets", maxFolder)
+func CheckFolder(name string) error {
+	if len(name) > MaxFolder || !utf8.ValidString(name) {
+		return fmt.Errorf("the folder's name must be UTF-8 of at most %d octets", MaxFolder)
 	}
 	for level := range strings.SplitSeq(name, "/") {
 		bad := func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune(`.*%\:`, r) }

@@ -196,7 +196,7 @@ func (r *rule) readActions(t *Table, f *faults) {
 	r.deliver, r.sayDeliver = t.readPlaces(f, r.label+": deliver to", r.DeliverTo)
 	r.copy, r.sayCopy = t.readPlaces(f, r.label+": copy to", r.CopyTo)
 	if r.Folder != "" {
-		if err := checkFolder(r.Folder); err != nil {
+		if err := CheckFolder(r.Folder); err != nil {
 			f.add("%s: %q: %w", r.label, r.Folder, err)
 		}
 	}
