@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"outpost/internal/route"
 	"outpost/internal/users"
 )
 
@@ -100,6 +101,13 @@ func (c *Config) checkPeople(all *book, f *Faults) {
 			}
 		}
 	}
+	for i, l := range c.Lists { // when all addresses are known
+		for _, m := range l.Members {
+			if route.CheckAddress(m) == nil && c.ours(m[strings.LastIndexByte(m, '@')+1:]) && !all.has(m) {
+				f.add(where(isList, i, l.Name)+".members", m, "nobody in the office has this address")
+			}
+		}
+	}
 	if s := c.Delivery.Server; s != "" && all.kind[s] != isServer {
 		f.add("delivery.server", s, "no [[server]] has that name")
 	}
@@ -162,6 +170,15 @@ func (b *book) own(f *Faults, whose string, list []string) {
 		}
 		b.owner[key] = whose
 	}
+}
+
+// has tells whether an address of the office is somebody's, as routes see it: with what follows a + or without, and that of the
+// postmaster always.
+func (b *book) has(addr string) bool {
+	at := strings.LastIndexByte(addr, '@')
+	local, domain := strings.ToLower(addr[:at]), strings.ToLower(addr[at:])
+	base, _, _ := strings.Cut(local, "+")
+	return b.owner[local+domain] != "" || b.owner[base+domain] != "" || base == "postmaster"
 }
 
 func (c *Config) checkServers(f *Faults) {

@@ -70,8 +70,8 @@ func (r Rule) checkConditions(at string, boxes []Box, f *Faults) {
 		for _, text := range list {
 			if strings.TrimSpace(text) == "" {
 				f.add(at+"."+key, "", "has an empty text; \"*\" stands for anything")
-			} else if (key == "from" || key == "to") && !strings.Contains(text, "*") {
-				address(f, at+"."+key, wholeDomain(text))
+			} else if key == "from" || key == "to" {
+				addressPattern(f, at+"."+key, text)
 			}
 		}
 	}
@@ -107,14 +107,6 @@ func (r Rule) checkActions(at string, all *book, f *Faults) {
 	case r.Discard && r.always():
 		f.add(at+".discard", "", "would discard all mail: give the rule a condition")
 	}
-}
-
-// wholeDomain makes an address of "@domain", which stands for all of them.
-func wholeDomain(text string) string {
-	if strings.HasPrefix(text, "@") {
-		return "*" + text
-	}
-	return text
 }
 
 // always says that the rule holds for all mail that comes from one side.

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"outpost/internal/route"
 )
 
 // The rules that more than one key has to keep. Each adds a fault when it isn't.
@@ -56,29 +58,35 @@ func notNegative(f *Faults, where string, n int64) {
 	}
 }
 
-// address wants name@domain, and says whether it is. In a name without quotes none of
-// the specials may stand (RFC 5322 §3.2.3).
+// address wants name@domain, and says whether it is.
 func address(f *Faults, where, a string) bool {
-	at := strings.LastIndexByte(a, '@')
-	ok := at > 0 && isDomain(a[at+1:]) && !strings.ContainsAny(a, "\t\r\n") &&
-		(a[0] == '"' || !strings.ContainsAny(a[:at], ` ()<>[]:;@\,"`))
-	if !ok {
+	err := route.CheckAddress(a)
+	if err != nil {
 		f.add(where, quote(a), "must be name@domain")
 	}
-	return ok
+	return err == nil
+}
+
+// addressPattern wants an address, @domain for all of one, or a pattern with *.
+func addressPattern(f *Faults, where, text string) {
+	domain, whole := strings.CutPrefix(text, "@")
+	switch {
+	case strings.Contains(text, "*"):
+	case !whole:
+		address(f, where, text)
+	case route.CheckDomain(domain) != nil:
+		f.add(where, quote(text), "must be name@domain, or @domain for all of it")
+	}
 }
 
 func domain(f *Faults, where, d string) {
-	if !isDomain(d) {
+	if route.CheckDomain(d) != nil {
 		f.add(where, quote(d), "must be a domain, such as clinic.example")
 	}
 }
 
-func isDomain(d string) bool { return d != "" && !strings.ContainsAny(d, " \t\r\n@/<>") }
-
-// headerName wants the name of a header field (RFC 5322 §2.2).
 func headerName(f *Faults, where, name string) {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }) {
+	if !route.IsFieldName(name) {
 		f.add(where, quote(name), "must be the name of a header field, such as Delivered-To")
 	}
 }

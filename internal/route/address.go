@@ -74,11 +74,11 @@ func plainDomain(d string) bool {
 	return !strings.Contains(strings.ToLower(d), "xn--")
 }
 
-// checkAddress tells whether addr can be somebody's address: it may be put into an SMTP
+// CheckAddress tells whether addr can be somebody's address: it may be put into an SMTP
 // command as it is.
-func checkAddress(addr string) error {
+func CheckAddress(addr string) error {
 	i := strings.LastIndexByte(addr, '@')
-	if i <= 0 || !utf8.ValidString(addr) || checkDomain(addr[i+1:]) != nil || !checkLocal(addr[:i]) {
+	if i <= 0 || !utf8.ValidString(addr) || CheckDomain(addr[i+1:]) != nil || !checkLocal(addr[:i]) {
 		return fmt.Errorf("%q is not an address", addr)
 	}
 	return nil
@@ -87,7 +87,7 @@ func checkAddress(addr string) error {
 // checkLocal follows RFC 5321 §4.1.2 in what it is not to contain, and no further: there
 // are addresses with two dots.
 func checkLocal(local string) bool {
-	bad := func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`<>(),:;@*"\`, r) }
+	bad := func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`<>()[],:;@*"\`, r) }
 	if !strings.HasPrefix(local, `"`) {
 		return !strings.ContainsFunc(local, bad)
 	}
@@ -95,9 +95,9 @@ func checkLocal(local string) bool {
 	return len(c.quoted()) == len(local) && local != `"` && !strings.ContainsFunc(local, unicode.IsControl)
 }
 
-// checkDomain tells whether d can be a domain.
-func checkDomain(d string) error {
-	bad := func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`@*<>,;"\()`, r) }
+// CheckDomain tells whether d can be a domain.
+func CheckDomain(d string) error {
+	bad := func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`@*<>,;"\()/`, r) }
 	if canonicalDomain(d) == "" || strings.ContainsFunc(d, bad) || !utf8.ValidString(d) {
 		return fmt.Errorf("%q is not a domain", d)
 	}

@@ -7,15 +7,15 @@ func TestCheckAddress(t *testing.T) {
 		"ann@clinic.example", "a..b.@docomo.example", "ann+x=y/z@clinic.example", `"ann smith"@clinic.example`, `"a\"b@c"@clinic.example`,
 		"ann@[IPv6:2001:db8::1]", "ann@[192.0.2.1]", "bücher@bücher.example", "ann@under_score.example",
 	} {
-		if err := checkAddress(good); err != nil {
+		if err := CheckAddress(good); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, bad := range []string{
 		"", "@", "ann", "ann@", "@clinic.example", "a b@x", "ann@x y", "ann@x\r\nDATA", "\"a\r\nDATA\"@x", `"a"b"@x`, `"@x`, `"a@x`,
-		"<ann@x>", "ann@x>", "a,b@x", "a@b@x", "ann@.", "\xff@x", "ann@\xff", "x:ann@x", "a*@x",
+		"<ann@x>", "ann@x>", "a,b@x", "a@b@x", "ann@.", "\xff@x", "ann@\xff", "x:ann@x", "a*@x", "a[b]@x", "ann@x/y",
 	} {
-		if checkAddress(bad) == nil {
+		if CheckAddress(bad) == nil {
 			t.Errorf("%q is taken for an address", bad)
 		}
 	}

@@ -104,7 +104,7 @@ func (t *Table) readAddressesOf(f *faults, k kind, name string, list []string) {
 			}
 		}
 		for _, a := range full {
-			if err := checkAddress(a); err != nil {
+			if err := CheckAddress(a); err != nil {
 				f.add("%v %q: %w", k, name, err)
 				continue
 			}
@@ -127,7 +127,7 @@ func (t *Table) placeUsers(f *faults) {
 			f.add("user %q: a number of octets is less than 0", u.Name)
 		}
 		if u.Identity != "" {
-			if err := checkAddress(u.Identity); err != nil {
+			if err := CheckAddress(u.Identity); err != nil {
 				f.add("user %q: identity: %w", u.Name, err)
 			}
 		}
@@ -141,7 +141,7 @@ func (t *Table) placeUsers(f *faults) {
 		if p.Address == "" {
 			p.Address = t.primary[u.Name]
 		}
-		if err := checkAddress(p.Address); err != nil {
+		if err := CheckAddress(p.Address); err != nil {
 			f.add("user %q: on server %q: %w", u.Name, u.Server, err)
 		}
 		if t.names[u.Server].kind != isServer {

@@ -88,7 +88,7 @@ func (t *Table) readCatchAll(f *faults, what string, c CatchAll) *catchAll {
 		f.add("%s: the domains that it is a catch-all for must be named", what)
 	}
 	for _, d := range domains {
-		if err := checkDomain(d); err != nil {
+		if err := CheckDomain(d); err != nil {
 			f.add("%s: %w", what, err)
 			continue
 		}
@@ -98,12 +98,12 @@ func (t *Table) readCatchAll(f *faults, what string, c CatchAll) *catchAll {
 		out.headers = DefaultHeaders()
 	}
 	for _, h := range out.headers {
-		if !isFieldName(h) {
+		if !IsFieldName(h) {
 			f.add("%s: %q is not the name of a header field", what, h)
 		}
 	}
 	for _, a := range c.Ignore {
-		if err := checkAddress(a); err != nil {
+		if err := CheckAddress(a); err != nil {
 			f.add("%s: ignored: %w", what, err)
 		}
 		out.ignore[canonical(a)] = true
@@ -184,7 +184,7 @@ func (t *Table) name(c *catchAll, text string) named {
 		n.text = n.addr.String()
 	}
 	if c.server != "" {
-		if checkAddress(n.text) == nil && len(n.text) <= 320 { // RFC 5321 §4.5.3.1: 64, @, 255
+		if CheckAddress(n.text) == nil && len(n.text) <= 320 { // RFC 5321 §4.5.3.1: 64, @, 255
 			n.place = Place{Server: c.server, Address: n.text}
 		}
 		return n

@@ -33,7 +33,7 @@ func FuzzReadHeader(f *testing.F) {
 		}
 		at := 0
 		for _, field := range h.Fields {
-			if !isFieldName(field.Name) || strings.Contains(field.Raw, "\n") && !strings.ContainsAny(field.Raw, " \t") {
+			if !IsFieldName(field.Name) || strings.Contains(field.Raw, "\n") && !strings.ContainsAny(field.Raw, " \t") {
 				t.Fatalf("%+v", field)
 			}
 			i := bytes.Index(in[at:], []byte(field.Name))

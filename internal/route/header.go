@@ -158,14 +158,14 @@ func fieldName(line string) (string, int) {
 		return "", -1
 	}
 	name := strings.TrimRight(line[:colon], " \t")
-	if !isFieldName(name) {
+	if !IsFieldName(name) {
 		return "", -1
 	}
 	return name, colon
 }
 
-// isFieldName follows RFC 5322 §3.6.8.
-func isFieldName(name string) bool {
+// IsFieldName tells whether a header field may have this name (RFC 5322 §3.6.8).
+func IsFieldName(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; c <= ' ' || c >= 0x7f || c == ':' {
 			return false

@@ -52,7 +52,7 @@ func (t *Table) recipient(text string) (recipient, error) {
 			return recipient{names: []string{text}}, nil
 		}
 	}
-	if err := checkAddress(text); err != nil {
+	if err := CheckAddress(text); err != nil {
 		return recipient{}, err
 	}
 	a := canonical(text)

@@ -60,10 +60,10 @@ func newAddressPattern(what, text string) (addressPattern, error) {
 		return p, nil
 	case ok && local == "":
 		p.exact.domain = canonicalDomain(domain)
-		return p, checkDomain(domain)
+		return p, CheckDomain(domain)
 	}
 	p.exact = canonical(text)
-	if err := checkAddress(text); err != nil {
+	if err := CheckAddress(text); err != nil {
 		return p, fmt.Errorf("%w, nor @domain, nor a pattern with *", err)
 	}
 	return p, nil

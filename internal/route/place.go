@@ -36,7 +36,7 @@ func ParsePlace(text string) (Place, error) {
 		return Place{}, err
 	}
 	if text[i] == ':' {
-		if err := checkAddress(rest); err != nil {
+		if err := CheckAddress(rest); err != nil {
 			return Place{}, fmt.Errorf("%q: what follows the server's name must be an address there: %w", text, err)
 		}
 		return Place{Server: name, Address: rest}, nil

@@ -78,7 +78,7 @@ func (f *faults) add(format string, args ...any) {
 
 func (t *Table) readDomains(f *faults) {
 	for _, d := range t.opt.Domains {
-		if err := checkDomain(d); err != nil {
+		if err := CheckDomain(d); err != nil {
 			f.add("%w", err)
 			continue
 		}

@@ -155,7 +155,7 @@ func (r *rule) readHeader(f *faults) {
 	var list []part
 	for _, text := range r.Header {
 		name, value, ok := strings.Cut(text, ":")
-		if name = strings.TrimSpace(name); !ok || !isFieldName(name) {
+		if name = strings.TrimSpace(name); !ok || !IsFieldName(name) {
 			f.add("%s: header %q: must be a field's name, a colon, and text", r.label, text)
 			continue
 		}
@@ -201,7 +201,7 @@ func (r *rule) readActions(t *Table, f *faults) {
 		}
 	}
 	for _, a := range r.Forward {
-		if err := checkAddress(a); err != nil {
+		if err := CheckAddress(a); err != nil {
 			f.add("%s: forward: %w", r.label, err)
 			continue
 		}
